@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read.c - read STORE BOARD SLOT: a reader that asks and checks until it is told to stop. It waits
+ * for nobody, so the updater's deaths must not show in its times.
+ *
+ * A query announces the era in which it begins and takes it back at its end: what it can see is not
+ * given back meanwhile (retire.c). Some queries also call the library, which takes the lock that a
+ * killed updater may have held.
+ */
+#include <string.h>
+#include <sassim.h>
+#include <sasregion.h>
+#include "board.h"
+#include "packages.h"
+
+#define REVERSE_MOST 64                         /* edges of a reverse list that a query looks at */
+
+static void begin_query(struct reader *reader, const struct root *root)
+{
+	uint64_t era = atomic_load_explicit(&root->era, memory_order_acquire);
+
+	atomic_store_explicit(&reader->era, era, memory_order_relaxed);
+	/* Pairs with the fence in board_oldest_era(). */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void end_query(struct reader *reader)
+{
+	atomic_store_explicit(&reader->era, 0, memory_order_release);
+}
+
+static void keep_longest(_Atomic uint64_t *longest, uint64_t start)
+{
+	uint64_t elapsed = now() - start;
+
+	if (elapsed > atomic_load_explicit(longest, memory_order_relaxed))
+		atomic_store_explicit(longest, elapsed, memory_order_relaxed);
+}
+
+static int names_package(const struct version *version, const struct package *package)
+{
+	for (uint64_t d = 0; d < version->dependency_count; d++)
+		for (uint64_t e = 0; e < version->dependencies[d].edge_count; e++)
+			if (version->dependencies[d].edges[e].to == package)
+				return 1;
+	return 0;
+}
+
+static int versions_are_sound(const struct package *package)
+{
+	for (const struct version *v = follow(&package->versions); v != NULL; v = v->older)
+		if (v->package != package || v->checksum != version_checksum(v))
+			return 0;
+	return 1;
+}
+
+static int reverse_is_sound(const struct package *package)
+{
+	int left = REVERSE_MOST;
+
+	for (struct edge *e = follow(&package->reverse); e != NULL && left > 0; e = follow(&e->next), left--)
+		if (e->to != package || (version_is_listed(e->from) && !names_package(e->from, package)))
+			return 0;
+	return 1;
+}
+
+/* A query without the library: one name, its versions, who needs it. */
+static int ask_graph(const struct root *root, uint64_t number)
+{
+	struct package *package = package_of_number(root, number);
+
+	if (package == NULL)
+		return number >= root->name_count;
+	return package->number == number && versions_are_sound(package) && reverse_is_sound(package);
+}
+
+/* The library knows the block that a version lies in. */
+static int ask_block(const struct root *root, uint64_t number)
+{
+	struct package *package = package_of_number(root, number);
+	struct version *version = package == NULL ? NULL : follow(&package->versions);
+	SASBlockInfo info;
+
+	if (version == NULL)
+		return 1;
+	return SASBlockFind(version, &info) == 0 && info.generation != 0 &&
+	       (char *)version >= (char *)info.address && (char *)version < (char *)info.address + info.size;
+}
+
+static int ask_for_space(void)
+{
+	uint64_t *block = SASBlockAlloc(4096);
+	int zero = block != NULL && block[0] == 0 && block[511] == 0;
+
+	if (block == NULL)
+		return 0;
+	block[0] = block[511] = 1;
+	return SASBlockFree(block, 4096) == 0 && zero;
+}
+
+/* Every 16th query calls the library, every 64th allocates. */
+static int ask(const struct root *root, struct reader *reader, uint64_t turn, uint64_t number)
+{
+	uint64_t start = now();
+	int right;
+
+	if (turn % 64 == 0) {
+		right = ask_for_space();
+		keep_longest(&reader->longest_call, start);
+	} else {
+		begin_query(reader, root);
+		right = turn % 16 == 0 ? ask_block(root, number) : ask_graph(root, number);
+		end_query(reader);
+		keep_longest(turn % 16 == 0 ? &reader->longest_call : &reader->longest_query, start);
+	}
+	atomic_fetch_add_explicit(turn % 16 == 0 ? &reader->calls : &reader->queries, 1, memory_order_relaxed);
+	return right;
+}
+
+int command_read(int argc, char **argv)
+{
+	struct board *board;
+	struct reader *reader;
+	struct joined joined;
+	uint64_t slot;
+
+	if (argc != 4)
+		die("usage: read STORE BOARD SLOT");
+	board = board_open(argv[2], 0);
+	slot = number_argument(argv[3], BOARD_READERS - 1);
+	reader = &board->readers[slot];
+	joined = join_store(slot == 0 ? "reader" : NULL, argv[1]);
+	if (joined.root == NULL)
+		die("%s: nothing is loaded", argv[1]);
+	atomic_store_explicit(&reader->generation, joined.generation, memory_order_release);
+	for (uint64_t turn = 1; atomic_load_explicit(&board->stop, memory_order_acquire) == 0; turn++) {
+		uint64_t random = random_of(turn << 4 | slot);
+		uint64_t number = random & 1 ? busy_number(joined.root, random >> 1) :
+					       (random >> 1) % joined.root->name_count;
+
+		if (!ask(joined.root, reader, turn, number)) {
+			complain("reader %d: wrong answer about number %llu: %s", (int)slot,
+				 (unsigned long long)number, SASLastErrorMessage());
+			atomic_fetch_add_explicit(&reader->wrong, 1, memory_order_relaxed);
+		}
+	}
+	SASCleanUp();
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sasinspect.h - look at a region's files without joining it: read-only, by pread(2), so that
+ * nothing changes and no hole is filled. Trusts nothing it reads.
+ */
+#ifndef SASPHERE_SASINSPECT_H
+#define SASPHERE_SASINSPECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "sasregion.h"
+
+typedef struct sas_inspect *SASInspect_t;       /* owned by the caller; one thread at a time */
+
+typedef struct SASSegmentInfo {
+	uint64_t number, address, size;
+	uint64_t allocatedBytes;        /* what the file takes on the disk */
+	uint32_t use;                   /* 0 free, 1 carved into blocks, 2 part of a larger block */
+	uint32_t uid, gid, mode;
+} SASSegmentInfo;
+
+typedef struct SASParticipantInfo {
+	uint32_t slot, pid, generation, threads;
+	uint32_t alive;                 /* 1 yes, 0 dead and not yet recovered */
+	uint32_t readOnly;
+	uint64_t joinedAt;              /* seconds since 1970 */
+} SASParticipantInfo;
+
+typedef struct SASInspectInfo {
+	size_t structSize;
+	uint8_t uuid[16];
+	uint64_t base, regionSize, segmentSize, segmentsMax, segmentsPresent;
+	uint64_t bytesInUse, bytesFree, blocksInUse, allocatedBytes;
+	uint64_t finder, createdAt;
+	uint32_t generation;            /* joins so far */
+	uint32_t formatVersion, incompat, roCompat, compat;
+	uint32_t mode, uid, gid;
+	uint32_t clean;                 /* 1: its last participant left cleanly */
+	uint32_t sparse, preallocated;
+	uint32_t participantsAlive, participantsDead;
+	uint32_t intents;               /* intent logs that are not empty */
+	sas_durability_t durability;
+	sas_numa_t numaPolicy;
+} SASInspectInfo;
+
+/* What a problem is about: file and offset say where, sentence what. */
+typedef void (*SASProblem) (const char *file, uint64_t offset, const char *sentence, void *arg);
+
+extern __C__ SASInspect_t SASInspectOpen (const char *directory);
+extern __C__ void SASInspectClose (SASInspect_t inspect);
+extern __C__ int SASInspectGetInfo (SASInspect_t inspect, SASInspectInfo *info);
+extern __C__ long SASInspectListBlocks (SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity);
+extern __C__ long SASInspectListSegments (SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity);
+extern __C__ long SASInspectListParticipants (SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity);
+
+/* Full consistency check of a region's files. How many problems, each told to `problem`; -1 and errno
+ * when it could not be done. Changes nothing. */
+extern __C__ long SASRegionCheck (const char *directory, SASProblem problem, void *arg);
+/* Copy an idle region's files into a new or empty directory: holes, modes and attributes kept. */
+extern __C__ int SASRegionCopy (const char *from, const char *to);
+
+#endif

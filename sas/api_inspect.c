@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api_inspect.c - the public edge of sasinspect.h: lists and figures from a region's files.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include "err.h"
+#include "inspect.h"
+
+#define RUN_DEPTH 64 /* of buddies that wait to be merged: sizes fall by powers of two */
+
+/* A list that grows in the caller's buffer, and is counted beyond its end. */
+struct list {
+	struct sas_inspect *in;
+	sas_block_kind_t kind;
+	SASBlockInfo *buffer;
+	size_t capacity;
+	long count;
+	SASBlockInfo run[RUN_DEPTH];    /* not listed yet: may still merge with what follows */
+	unsigned depth;
+};
+
+static void append(struct list *list, const SASBlockInfo *block)
+{
+	if ((size_t)list->count < list->capacity)
+		list->buffer[list->count] = *block;
+	list->count++;
+}
+
+static void flush_run(struct list *list)
+{
+	for (unsigned i = 0; i < list->depth; i++)
+		append(list, &list->run[i]);
+	list->depth = 0;
+}
+
+/* Neighbours become one entry. */
+static void merge_neighbour(struct list *list, const SASBlockInfo *block)
+{
+	SASBlockInfo *last = &list->run[0];
+
+	if (list->depth && (char *)last->address + last->size == (char *)block->address) {
+		last->size += block->size;
+		return;
+	}
+	flush_run(list);
+	list->run[list->depth++] = *block;
+}
+
+static int are_buddies(const struct list *list, const SASBlockInfo *low, const SASBlockInfo *high)
+{
+	uint64_t offset = (uint64_t)low->address - list->in->anchor.base;
+
+	return low->size == high->size && (char *)low->address + low->size == (char *)high->address &&
+	       !(offset & (2 * low->size - 1));
+}
+
+/* Buddies become one block of twice the size, and so on. What precedes a larger block, or a gap, can
+ * grow no more; so the run holds neighbours of falling size. */
+static void merge_buddy(struct list *list, const SASBlockInfo *block)
+{
+	SASBlockInfo *last = list->depth ? &list->run[list->depth - 1] : NULL;
+
+	if (last && ((char *)last->address + last->size != (char *)block->address ||
+		     block->size > last->size || list->depth == RUN_DEPTH))
+		flush_run(list);
+	list->run[list->depth++] = *block;
+	while (list->depth > 1 &&
+	       are_buddies(list, &list->run[list->depth - 2], &list->run[list->depth - 1])) {
+		last = &list->run[--list->depth - 1];
+		last->size *= 2;
+		if (last->generation != list->run[list->depth].generation)
+			last->generation = 0;
+	}
+}
+
+static int is_listed(sas_block_kind_t kind, const struct sas_inspect_tile *tile)
+{
+	switch (kind) {
+	case SASBlock__IN_USE:
+	case SASBlock__IN_USE_MERGED:
+		return tile->state == SAS_M_USED;
+	case SASBlock__FREE:
+		return tile->present && (tile->state == SAS_M_FREED || tile->state == SAS_M_DIRTY);
+	case SASBlock__UNCOMMITTED:
+		return tile->present && tile->state == SAS_M_NEVER;
+	default:
+		return 0;
+	}
+}
+
+static void list_block(struct list *list, uint64_t offset, uint64_t size, uint32_t generation)
+{
+	SASBlockInfo block = {
+		.address = (void *)(list->in->anchor.base + offset),
+		.size = size,
+		.generation = generation,
+		.kind = list->kind,
+	};
+
+	if (list->kind == SASBlock__IN_USE || list->kind == SASBlock__SEGMENT)
+		append(list, &block);
+	else if (list->kind == SASBlock__IN_USE_MERGED)
+		merge_buddy(list, &block);
+	else
+		merge_neighbour(list, &block);
+}
+
+static int list_tile(const struct sas_inspect_tile *tile, void *arg)
+{
+	struct list *list = arg;
+
+	if (is_listed(list->kind, tile))
+		list_block(list, tile->offset, tile->size, tile->state == SAS_M_USED ? tile->generation : 0);
+	return 0;
+}
+
+static void list_files(struct list *list)
+{
+	uint64_t size = list->in->anchor.segment_size;
+
+	for (uint64_t n = 0; n < list->in->segments; n++)
+		if (sas_inspect_present(list->in, n) == (list->kind == SASBlock__SEGMENT))
+			list_block(list, n * size, size, 0);
+}
+
+static int count_tile(const struct sas_inspect_tile *tile, void *arg)
+{
+	SASInspectInfo *info = arg;
+
+	if (tile->state == SAS_M_USED && tile->generation) {
+		info->bytesInUse += tile->size;
+		info->blocksInUse++;
+	} else if (tile->state != SAS_M_USED && tile->present) {
+		info->bytesFree += tile->size;
+	}
+	return 0;
+}
+
+static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
+{
+	const struct sas_m_anchor *a = &in->anchor;
+
+	memcpy(info->uuid, a->uuid, sizeof(info->uuid));
+	info->base = a->base;
+	info->regionSize = a->region_size;
+	info->segmentSize = a->segment_size;
+	info->segmentsMax = in->segments;
+	info->finder = in->state.finder;
+	info->createdAt = a->created_at;
+	info->generation = in->state.generation;
+	info->formatVersion = a->format;
+	info->incompat = a->incompat;
+	info->roCompat = a->ro_compat;
+	info->compat = a->compat;
+	info->mode = a->mode;
+	info->uid = in->stat.st_uid;
+	info->gid = in->stat.st_gid;
+	info->clean = in->state.clean == 1;
+	info->sparse = (a->compat & SAS_M_COMPAT_SPARSE) != 0;
+	info->preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
+	info->participantsAlive = in->alive;
+	info->participantsDead = in->participant_count - in->alive;
+	info->durability = (sas_durability_t)a->durability;
+	info->numaPolicy = (sas_numa_t)a->numa_policy;
+}
+
+static uint64_t allocated_bytes(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512;
+}
+
+static void count_files(const struct sas_inspect *in, SASInspectInfo *info)
+{
+	for (uint64_t n = 0; n < in->segments; n++) {
+		struct stat st;
+
+		if (!sas_inspect_present(in, n))
+			continue;
+		info->segmentsPresent++;
+		if (sas_inspect_stat(in, n, &st) == 0)
+			info->allocatedBytes += allocated_bytes(&st);
+	}
+}
+
+static int get_info(struct sas_inspect *in, SASInspectInfo *out)
+{
+	SASInspectInfo info = { .structSize = sizeof(info) };
+	size_t size;
+	int error;
+
+	if (!in || !out)
+		return sas_fail(EINVAL, "SASInspectGetInfo: a NULL argument");
+	size = out->structSize;
+	if (size < sizeof(info.structSize) + sizeof(info.uuid))
+		return sas_fail(EINVAL, "SASInspectGetInfo: structSize %zu is not set by the caller", size);
+	describe_anchor(in, &info);
+	count_files(in, &info);
+	error = sas_inspect_each(in, count_tile, &info);
+	if (!error)
+		error = sas_inspect_intents(in, &info.intents);
+	if (error)
+		return error;
+	/* A caller that was built with a shorter structure gets what it knows. */
+	memset(out, 0, size);
+	memcpy(out, &info, size < sizeof(info) ? size : sizeof(info));
+	out->structSize = size;
+	return 0;
+}
+
+static long list_blocks(struct sas_inspect *in, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity)
+{
+	struct list list = { .in = in, .kind = kind, .buffer = buffer, .capacity = capacity };
+	int error = 0;
+
+	if (!in || (!buffer && capacity))
+		return sas_fail(EINVAL, "SASInspectListBlocks: a NULL argument");
+	if ((unsigned)kind > SASBlock__IN_USE_MERGED)
+		return sas_fail(EINVAL, "SASInspectListBlocks: there is no list %u", (unsigned)kind);
+	if (kind == SASBlock__SEGMENT || kind == SASBlock__FREE_REGION)
+		list_files(&list);
+	else
+		error = sas_inspect_each(in, list_tile, &list);
+	flush_run(&list);
+	return error ? error : list.count;
+}
+
+static long list_segments(struct sas_inspect *in, SASSegmentInfo *buffer, size_t capacity)
+{
+	long count = 0;
+
+	if (!in || (!buffer && capacity))
+		return sas_fail(EINVAL, "SASInspectListSegments: a NULL argument");
+	for (uint64_t n = 0; n < in->segments; n++) {
+		struct stat st = { 0 };
+		SASSegmentInfo *s;
+
+		if (!sas_inspect_present(in, n) || (size_t)count++ >= capacity)
+			continue;
+		s = &buffer[count - 1];
+		memset(s, 0, sizeof(*s));
+		s->number = n;
+		s->size = in->anchor.segment_size;
+		s->address = in->anchor.base + n * s->size;
+		if (sas_inspect_stat(in, n, &st) == 0)
+			s->allocatedBytes = allocated_bytes(&st);
+		s->use = in->use[n];
+		s->uid = st.st_uid;
+		s->gid = st.st_gid;
+		s->mode = st.st_mode & 07777;
+	}
+	return count;
+}
+
+static long list_participants(struct sas_inspect *in, SASParticipantInfo *buffer, size_t capacity)
+{
+	int error;
+
+	if (!in || (!buffer && capacity))
+		return sas_fail(EINVAL, "SASInspectListParticipants: a NULL argument");
+	error = sas_inspect_participants(in);
+	if (error)
+		return error;
+	for (size_t i = 0; i < in->participant_count && i < capacity; i++)
+		buffer[i] = in->participants[i];
+	return (long)in->participant_count;
+}
+
+static long edge(long result)
+{
+	return result < 0 ? sas_err_edge((int)result) : result;
+}
+
+SASInspect_t SASInspectOpen(const char *directory)
+{
+	struct sas_inspect *in;
+	int error = sas_inspect_open(directory, &in);
+
+	if (error) {
+		sas_inspect_close(in);
+		sas_err_edge(error);
+		return NULL;
+	}
+	return in;
+}
+
+void SASInspectClose(SASInspect_t inspect)
+{
+	sas_inspect_close(inspect);
+}
+
+int SASInspectGetInfo(SASInspect_t inspect, SASInspectInfo *info)
+{
+	return sas_err_edge(get_info(inspect, info));
+}
+
+long SASInspectListBlocks(SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity)
+{
+	return edge(list_blocks(inspect, kind, buffer, capacity));
+}
+
+long SASInspectListSegments(SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity)
+{
+	return edge(list_segments(inspect, buffer, capacity));
+}
+
+long SASInspectListParticipants(SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity)
+{
+	return edge(list_participants(inspect, buffer, capacity));
+}
+
+long SASRegionCheck(const char *directory, SASProblem problem, void *arg)
+{
+	return edge(sas_check(directory, problem, arg));
+}
+
+int SASRegionCopy(const char *from, const char *to)
+{
+	return sas_err_edge(sas_copy(from, to));
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* api_region.c - the public edge of sasregion.h. Layer 4. */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "block.h"
+#include "err.h"
+#include "fault.h"
+#include "index.h"
+#include "persist.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+#define JOIN_FLAGS 0x01ffU
+
+void SASRegionOptionsInit(SASRegionOptions *options)
+{
+	memset(options, 0, sizeof *options);
+	options->structSize = sizeof *options;
+}
+
+static int check_options(const SASRegionOptions *o)
+{
+	if (o->structSize != sizeof *o)
+		return sas_fail(EINVAL, "SASRegionOptions was not set up by SASRegionOptionsInit()");
+	if (o->flags & ~JOIN_FLAGS)
+		return sas_fail(EINVAL, "unknown flags %#x", o->flags & ~JOIN_FLAGS);
+	if ((o->flags & SAS_JOIN_CREATE) && (o->flags & (SAS_JOIN_READONLY | SAS_JOIN_RELOCATED)))
+		return sas_fail(EINVAL, "a region cannot be created for reading only");
+	if ((o->flags & SAS_JOIN_EXCLUSIVE) && !(o->flags & SAS_JOIN_CREATE))
+		return sas_fail(EINVAL, "SAS_JOIN_EXCLUSIVE needs SAS_JOIN_CREATE");
+	return 0;
+}
+
+SASRegion_t SASRegionJoin(const char *directory, const SASRegionOptions *options)
+{
+	SASRegionOptions o;
+	struct sas_region *r = NULL;
+	int error = 0;
+
+	SASRegionOptionsInit(&o);
+	if (!directory)
+		error = sas_fail(EINVAL, "the region's directory is NULL");
+	else if (options)
+		error = check_options(options);
+	if (!error && options)
+		o = *options;
+	if (!error)
+		error = sas_region_join(directory, &o, 0, &r);
+	sas_err_edge(error);
+	return error ? NULL : r;
+}
+
+int SASRegionLeave(SASRegion_t region)
+{
+	return sas_err_edge(sas_region_leave(region));
+}
+
+int SASRegionRemove(SASRegion_t region)
+{
+	return sas_err_edge(sas_region_remove(region));
+}
+
+int SASRegionRemovePath(const char *directory, int force)
+{
+	return sas_err_edge(directory ? sas_region_remove_path(directory, force)
+			    : sas_fail(EINVAL, "the region's directory is NULL"));
+}
+
+int SASRegionReset(SASRegion_t region)
+{
+	return sas_err_edge(sas_region_reset(region));
+}
+
+SASRegion_t SASRegionDefault(void)
+{
+	return sas_region_default();
+}
+
+SASRegion_t SASRegionOf(const void *address)
+{
+	struct sas_region *r = sas_region_of((uintptr_t)address);
+
+	if (!r)
+		sas_err_edge(sas_fail(EFAULT, "%p lies in no region that this process has joined", address));
+	return r;
+}
+
+/* --- information */
+
+static int count_blocks(struct sas_region *r, SASRegionInfo *info)
+{
+	SASBlockInfo *list = NULL;
+	size_t count = 0;
+	int error = sas_block_list(r, SASBlock__IN_USE, &list, &count);
+
+	for (size_t i = 0; !error && i < count; i++)
+		if (list[i].generation) {
+			info->blocksInUse++;
+			info->bytesInUse += list[i].size;
+		}
+	free(list);
+	for (int kind = SASBlock__FREE; !error && kind <= SASBlock__UNCOMMITTED; kind++) {
+		list = NULL;
+		error = sas_block_list(r, kind, &list, &count);
+		for (size_t i = 0; !error && i < count; i++)
+			info->bytesFree += list[i].size;
+		free(list);
+	}
+	return error;
+}
+
+static int count_participants(struct sas_region *r, SASRegionInfo *info)
+{
+	uint32_t top;
+	int error;
+
+	if (!r->run)
+		return 0;
+	error = sas_table_lock(r);
+	if (error)
+		return error;
+	info->participants = sas_living_locked(r);
+	top = sas_load_acquire_u32(&r->run->header->thread_top);
+	for (uint32_t i = 0; i < top; i++)
+		info->threads += sas_load_acquire_u32(&r->run->threads[i].state) == SAS_RUN_USED;
+	info->recoveries = sas_load_relaxed_u32(&r->run->header->recoveries);
+	sas_table_unlock(r);
+	return 0;
+}
+
+static void describe(const struct sas_region *r, SASRegionInfo *info)
+{
+	memcpy(info->path, r->path, sizeof info->path);
+	memcpy(info->uuid, r->anchor.uuid, sizeof info->uuid);
+	info->base = r->base;
+	info->mappedAt = r->memory;
+	info->regionSize = r->end - r->base;
+	info->segmentSize = r->segment_size;
+	info->segmentsMax = r->segments;
+	for (uint64_t n = 0; n < r->segments; n++) {
+		info->segmentsPresent += (uint64_t)sas_segment_present(r, n);
+		info->segmentsMapped += (uint64_t)sas_segment_mapped(r, n);
+	}
+	info->generation = r->generation;
+	info->flags = r->flags;
+	if (r->anchor.compat & SAS_M_COMPAT_SPARSE)
+		info->flags |= SAS_JOIN_SPARSE;
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		info->flags |= SAS_JOIN_PREALLOCATED;
+	info->mode = r->anchor.mode;
+	info->durability = (sas_durability_t)r->anchor.durability;
+	info->faults = sas_load_relaxed_u64(&r->faults);
+	info->busErrors = sas_load_relaxed_u64(&r->bus_errors);
+}
+
+int SASRegionGetInfo(SASRegion_t region, SASRegionInfo *info)
+{
+	struct sas_thread *t;
+	size_t size;
+	int error = sas_region_known(region);
+
+	if (!error && (!info || info->structSize != sizeof *info))
+		error = sas_fail(EINVAL, "SASRegionInfo.structSize is not set to the structure's size");
+	if (error)
+		return sas_err_edge(error);
+	size = info->structSize;
+	memset(info, 0, sizeof *info);
+	info->structSize = size;
+	error = sas_call_begin(region, 0, &t);
+	if (error)
+		return sas_err_edge(error);
+	error = count_participants(region, info);
+	describe(region, info);
+	sas_call_end(t);
+	return sas_err_edge(error ? error : count_blocks(region, info));
+}
+
+/* --- finder */
+
+/* Async-signal-safe. A relocated region's pointers mean nothing here: use SASRegionAddress(). */
+void *SASRegionFinder(SASRegion_t region)
+{
+	if (!region || region->memory != region->base ||
+	    sas_m_load_acquire_u32(&region->state->life) != SAS_M_LIFE_ACTIVE)
+		return NULL;
+	return (void *)(uintptr_t)sas_m_load_acquire_u64(&region->state->finder);
+}
+
+int SASRegionSetFinder(SASRegion_t region, void *finder)
+{
+	struct sas_thread *t;
+	int error = sas_region_known(region);
+
+	if (!error)
+		error = sas_call_begin(region, SAS_CALL_WRITE, &t);
+	if (error)
+		return sas_err_edge(error);
+	/* One store: before it the old root, after it the new one. Pairs with the acquire in SASRegionFinder(). */
+	sas_m_store_release_u64(&region->state->finder, (uintptr_t)finder);
+	error = sas_persist(region, &region->state->finder, sizeof region->state->finder);
+	sas_call_end(t);
+	return sas_err_edge(error);
+}
+
+/* --- blocks */
+
+void *SASRegionBlockAlloc(SASRegion_t region, size_t size)
+{
+	uint64_t offset = 0;
+	int error = sas_region_known(region);
+
+	if (!error)
+		error = sas_block_alloc(region, size, &offset);
+	sas_err_edge(error);
+	return error ? NULL : sas_at(region, offset);
+}
+
+int SASBlockFree(void *block, size_t size)
+{
+	struct sas_region *r = sas_region_of((uintptr_t)block);
+
+	if (!r)
+		return sas_err_edge(sas_fail(EFAULT, "%p lies in no region that this process has joined", block));
+	return sas_err_edge(sas_block_free(r, (uintptr_t)block - r->base, size));
+}
+
+int SASBlockFind(const void *address, SASBlockInfo *info)
+{
+	struct sas_region *r = sas_region_of((uintptr_t)address);
+	uint64_t start, size;
+	uint32_t generation;
+	int error;
+
+	if (!r)
+		return sas_err_edge(sas_fail(EFAULT, "%p lies in no region that this process has joined", address));
+	error = sas_block_look(r, (uintptr_t)address - r->base, &start, &size, &generation);
+	if (error)
+		return sas_err_edge(sas_fail(-error, "%p lies in no block in use", address));
+	*info = (SASBlockInfo){ (void *)(r->base + start), size, generation, SASBlock__IN_USE };
+	return 0;
+}
+
+long SASRegionListBlocks(SASRegion_t region, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity)
+{
+	SASBlockInfo *list = NULL;
+	size_t count = 0;
+	int error = sas_region_known(region);
+
+	if (!error && (unsigned)kind > SASBlock__IN_USE_MERGED)
+		error = sas_fail(EINVAL, "no such kind of block: %d", (int)kind);
+	if (!error && capacity && !buffer)
+		error = sas_fail(EINVAL, "the buffer is NULL");
+	if (!error)
+		error = sas_block_list(region, (int)kind, &list, &count);
+	if (!error && count && capacity)
+		memcpy(buffer, list, (count < capacity ? count : capacity) * sizeof *list);
+	free(list);
+	return error ? sas_err_edge(error) : (long)count;
+}
+
+long SASRegionTrim(SASRegion_t region)
+{
+	struct sas_thread *t;
+	uint64_t bytes = 0;
+	int error = sas_region_known(region);
+
+	if (!error)
+		error = sas_call_begin(region, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
+	if (error)
+		return sas_err_edge(error);
+	error = sas_block_lock(region, t);
+	if (!error) {
+		sas_err_defer();
+		error = sas_space_return(region, 1, &bytes);
+		sas_block_unlock(region, t);
+		sas_err_flush();
+	}
+	sas_call_end(t);
+	return error ? sas_err_edge(error) : (long)bytes;
+}
+
+/* --- mapping */
+
+/* Async-signal-safe: errno, but no sentence. */
+int SASMapAhead(const void *address, size_t length)
+{
+	struct sas_region *r = sas_region_of((uintptr_t)address);
+	uint64_t first, last;
+	int error = 0;
+
+	if (!r || length > r->end - (uintptr_t)address) {
+		errno = EFAULT;
+		return -1;
+	}
+	if (length == 0)
+		return 0;
+	first = sas_segment_of(r, (uintptr_t)address - r->base);
+	last = sas_segment_of(r, (uintptr_t)address - r->base + length - 1);
+	for (uint64_t n = first; n <= last && !error; n++) {
+		if (!sas_segment_present(r, n))
+			error = -EFAULT;
+		else if (!sas_segment_mapped(r, n))
+			error = sas_segment_map_quiet(r, n);
+	}
+	if (error)
+		errno = -error;
+	return error ? -1 : 0;
+}
+
+int SASHandleFault(void *info, void *context)
+{
+	int kept = errno, mended = info ? sas_fault_mend(info, context) : 0;
+
+	errno = kept;
+	return mended;
+}
+
+const void *SASRegionAddress(SASRegion_t region, const void *address)
+{
+	int error = sas_region_known(region);
+
+	if (!error && ((uintptr_t)address < region->base || (uintptr_t)address >= region->end))
+		error = sas_fail(EFAULT, "%p is no address of %s", address, region->path);
+	if (error) {
+		sas_err_edge(error);
+		return NULL;
+	}
+	return (const char *)region->memory + ((uintptr_t)address - region->base);
+}
+
+/* --- durability, recovery */
+
+int SASSync(SASRegion_t region)
+{
+	struct sas_thread *t;
+	int error = sas_region_known(region);
+
+	if (!error)
+		error = sas_call_begin(region, 0, &t);
+	if (error)
+		return sas_err_edge(error);
+	error = sas_sync(region);
+	sas_call_end(t);
+	return sas_err_edge(error);
+}
+
+int SASRegionRecover(SASRegion_t region)
+{
+	struct sas_thread *t;
+	int count, error = sas_region_known(region);
+
+	if (!error)
+		error = sas_call_begin(region, SAS_CALL_WRITE, &t);
+	if (error)
+		return sas_err_edge(error);
+	count = sas_recover(region);
+	sas_call_end(t);
+	return count < 0 ? sas_err_edge(count) : count;
+}

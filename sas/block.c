@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include "anchor.h"
+#include "block.h"
+#include "err.h"
+#include "index.h"
+#include "persist.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+/* --- the lock */
+
+int sas_block_lock_raw(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	int died, error = sas_run_lock(&h->block_lock, &died);
+
+	if (error)
+		return sas_fail(-error, "%s: the block lock cannot be taken: %s", r->path, strerror(-error));
+	if (died)
+		sas_store_release_u32(&h->block_dirty, 1);
+	return 0;
+}
+
+void sas_block_unlock_raw(struct sas_region *r)
+{
+	sas_run_unlock(&r->run->header->block_lock);
+}
+
+/* A holder that died is recovered first, under the locks in their order: recover is sas_recover, or its form
+ * for who holds table_lock. */
+static int lock_clean(struct sas_region *r, int (*recover)(struct sas_region *))
+{
+	int error;
+
+	for (;;) {
+		error = sas_block_lock_raw(r);
+		/* Who only reads looks at the maps, which are whole. */
+		if (error || !sas_load_acquire_u32(&r->run->header->block_dirty) || (r->flags & SAS_JOIN_READONLY))
+			return error;
+		sas_block_unlock_raw(r);
+		error = recover(r);
+		if (error < 0)
+			return error;
+	}
+}
+
+int sas_block_lock(struct sas_region *r, struct sas_thread *t)
+{
+	int error = t->seized == r ? 0 : lock_clean(r, sas_recover);
+
+	if (!error)
+		sas_store_release_u32(&r->run->header->block_owner, (uint32_t)sas_thread_slot(t, r) + 1);
+	return error;
+}
+
+void sas_block_unlock(struct sas_region *r, struct sas_thread *t)
+{
+	if (t->seized == r)
+		return;
+	sas_store_release_u32(&r->run->header->block_owner, 0);
+	sas_block_unlock_raw(r);
+}
+
+/* --- what a request may be */
+
+static int check_size(const struct sas_region *r, uint64_t size)
+{
+	if (size < SAS_M_UNIT || (size & (size - 1)))
+		return sas_fail(EINVAL, "a block has 4096 * 2^n bytes, not %llu", (unsigned long long)size);
+	if (size > r->anchor.region_size)
+		return sas_fail(ENOMEM, "%s: a block of %llu bytes is larger than the region", r->path,
+				(unsigned long long)size);
+	/* Blocks are aligned in addresses as well as in the region. */
+	if (r->anchor.base & (size - 1))
+		return sas_fail(ENOMEM, "%s: the region's base is not aligned for a block of %llu bytes", r->path,
+				(unsigned long long)size);
+	return 0;
+}
+
+static uint32_t order_of(uint64_t size, unsigned shift)
+{
+	return (uint32_t)__builtin_ctzll(size) - shift;
+}
+
+static int no_space(const struct sas_region *r, uint64_t size)
+{
+	return sas_fail(ENOMEM, "%s: no free range of %llu bytes is left in the region", r->path,
+			(unsigned long long)size);
+}
+
+/* --- common to both levels */
+
+/* The first 4 KiB of a block are zero when it is handed out. */
+static int zero_head(struct sas_region *r, uint64_t offset)
+{
+	int error = sas_segment_need(r, sas_segment_of(r, offset));
+
+	if (error)
+		return error;
+	memset(sas_at(r, offset), 0, SAS_M_UNIT);
+	return sas_persist(r, sas_at(r, offset), SAS_M_UNIT);
+}
+
+/*
+ * Isolate the run, make its head zero, and publish. The space is free until the last store but one of these,
+ * and whole: a death at any of them leaves free tiles only.
+ */
+static int publish(struct sas_region *r, const struct sas_map *map, uint64_t unit, uint32_t order,
+		   uint32_t generation, uint64_t offset)
+{
+	uint32_t *entry = map->entries + unit * map->stride;
+	int state = sas_tile_isolate(map, unit, order);
+	int error = state < 0 ? sas_fail(EUCLEAN, "%s: the map is broken at %#llx; run sasphere check", r->path,
+					 (unsigned long long)offset) : 0;
+
+	if (!error && state == SAS_M_DIRTY)
+		error = zero_head(r, offset);
+	if (error)
+		return error;
+	sas_fence(r);
+	sas_tile_use(map, unit, order, generation);
+	error = sas_persist(r, entry, sizeof *entry);
+	if (error)
+		sas_tile_free(map, unit, order, SAS_M_DIRTY);
+	return error;
+}
+
+/*
+ * A block becomes free. DIRTY is the store that frees it; then its head is cleared, and only when that is
+ * safe FREED may say so.
+ */
+static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit, uint32_t order, uint64_t offset)
+{
+	uint32_t *entry = map->entries + unit * map->stride;
+	int error;
+
+	sas_tile_free(map, unit, order, SAS_M_DIRTY);
+	error = sas_persist(r, entry, sizeof *entry);
+	if (!error)
+		error = zero_head(r, offset);
+	if (error)
+		return error;
+	sas_fence(r);
+	sas_tile_free(map, unit, order, SAS_M_FREED);
+	return 0;
+}
+
+/* --- blocks of segments */
+
+/* Carved segments that hold no block any more are given back to the table. */
+static void uncarve_empty(struct sas_region *r)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+
+	sas_map_segments(r, &map);
+	for (uint64_t unit = 0; sas_tile_next(&map, &unit, &tile) > 0;) {
+		uint64_t n = tile.head, own = n < r->anchor.maps ? 0 : sas_map_bytes(r->segment_size) >> SAS_M_UNIT_SHIFT;
+		struct sas_buddy *b;
+
+		if (n == 0 || !sas_entry_carved(tile.entry))
+			continue;
+		b = sas_index_segment(r, n);
+		if (!b || b->free_units + own != b->units)
+			continue;
+		sas_index_forget(r, n);
+		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. */
+		sas_tile_free(&map, n, 0, SAS_M_DIRTY);
+		sas_buddy_give(sas_index_region(r), n, 0);
+	}
+}
+
+static int make_files(struct sas_region *r, uint64_t first, uint64_t count)
+{
+	int error = 0;
+
+	for (uint64_t n = first; n < first + count && !error; n++)
+		error = sas_segment_make(r, n);
+	return error;
+}
+
+static int take_segments(struct sas_intent *intent, uint32_t order, uint32_t *from, uint64_t *first)
+{
+	struct sas_region *r = intent->region;
+	struct sas_buddy *b;
+	int64_t n;
+	int error = sas_intent_note(intent, SAS_M_RECORD_REINDEX, 0, NULL, 0);
+
+	if (error)
+		return error;
+	b = sas_index_region(r);
+	if (!b)
+		return -EUCLEAN;
+	n = sas_buddy_take(b, order, from);
+	if (n < 0) {
+		uncarve_empty(r);
+		n = sas_buddy_take(b, order, from);
+	}
+	if (n < 0)
+		return -ENOENT;
+	*first = (uint64_t)n;
+	error = make_files(r, *first, 1ULL << order);
+	if (error)
+		sas_buddy_give(b, *first, order);
+	return error;
+}
+
+static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+{
+	struct sas_region *r = intent->region;
+	uint32_t order = order_of(size, r->segment_shift), from = 0;
+	struct sas_map map;
+	uint64_t n = 0;
+	int error = take_segments(intent, order, &from, &n);
+
+	if (error)
+		return error == -ENOENT ? no_space(r, size) : error;
+	*offset = n << r->segment_shift;
+	error = sas_space_take(r, *offset, size);
+	if (!error && undoable)
+		error = sas_intent_note(intent, SAS_M_RECORD_ALLOC, *offset, &order, sizeof order);
+	if (!error) {
+		sas_map_segments(r, &map);
+		error = publish(r, &map, n, order, generation, *offset);
+	}
+	if (error)
+		sas_buddy_give(sas_index_region(r), n, order);
+	return error;
+}
+
+/* --- blocks in carved segments */
+
+/*
+ * The map of a segment that is about to be carved: all free. It means nothing before the table says CARVED.
+ * A segment that was never used has a map of zeros already, unless the map lies in the segment itself.
+ */
+static int write_map(struct sas_region *r, uint64_t n, int state)
+{
+	struct sas_map map;
+	uint32_t own, top;
+	int error = sas_space_take(r, sas_map_of(&r->anchor, n), sas_map_bytes(r->segment_size));
+
+	if (!error)
+		error = sas_map_units(r, n, &map);
+	if (error)
+		return error;
+	top = map.top;
+	if (n < r->anchor.maps) {
+		if (state != SAS_M_NEVER)
+			sas_tile_free(&map, 0, top, SAS_M_DIRTY);
+		return sas_persist(r, map.entries, sizeof map.entries[0]);
+	}
+	own = order_of(sas_map_bytes(r->segment_size), SAS_M_UNIT_SHIFT);
+	memset(map.entries, 0, sas_map_bytes(r->segment_size));
+	for (uint32_t k = own; state != SAS_M_NEVER && k < top; k++)
+		sas_tile_free(&map, 1ULL << k, k, SAS_M_DIRTY);
+	sas_tile_use(&map, 0, own, 0);
+	return sas_persist(r, map.entries, sas_map_bytes(r->segment_size));
+}
+
+/* Carve one more segment. */
+static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
+{
+	struct sas_region *r = intent->region;
+	struct sas_map map;
+	uint32_t from;
+	int state, error = take_segments(intent, 0, &from, segment);
+
+	if (error)
+		return error == -ENOENT ? no_space(r, size) : error;
+	sas_map_segments(r, &map);
+	state = sas_tile_isolate(&map, *segment, 0);
+	error = state < 0 ? sas_fail(EUCLEAN, "%s: the segment table is broken; run sasphere check", r->path)
+		: write_map(r, *segment, state);
+	if (error) {
+		sas_buddy_give(sas_index_region(r), *segment, 0);
+		return error;
+	}
+	sas_fence(r);
+	/* Publish: the map is whole. A death before leaves a free segment. */
+	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
+	sas_index_carved(r, *segment);
+	return sas_persist(r, &r->table[*segment], sizeof r->table[0]);
+}
+
+static int take_units(struct sas_intent *intent, uint64_t size, uint32_t order, uint64_t *segment, uint64_t *unit)
+{
+	struct sas_region *r = intent->region;
+	struct sas_buddy *b;
+	uint32_t from;
+	int64_t u;
+	int error = sas_index_find(r, order, segment);
+
+	if (error == -ENOENT)
+		error = carve(intent, size, segment);
+	if (error)
+		return error;
+	error = sas_intent_note(intent, SAS_M_RECORD_REINDEX, *segment << r->segment_shift, NULL, 0);
+	if (error)
+		return error;
+	b = sas_index_segment(r, *segment);
+	u = b ? sas_buddy_take(b, order, &from) : -1;
+	if (u < 0)      /* a self-carved segment has no half of it for a block */
+		return no_space(r, size);
+	sas_index_update(r, *segment);
+	*unit = (uint64_t)u;
+	return 0;
+}
+
+static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+{
+	struct sas_region *r = intent->region;
+	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
+	uint64_t n = 0, unit = 0;
+	struct sas_map map;
+	int error = take_units(intent, size, order, &n, &unit);
+
+	if (error)
+		return error;
+	*offset = (n << r->segment_shift) + (unit << SAS_M_UNIT_SHIFT);
+	error = sas_space_take(r, *offset, size);
+	if (!error && undoable)
+		error = sas_intent_note(intent, SAS_M_RECORD_ALLOC, *offset, &order, sizeof order);
+	if (!error)
+		error = sas_segment_need(r, n);
+	if (!error)
+		error = sas_map_units(r, n, &map);
+	if (!error)
+		error = publish(r, &map, unit, order, generation, *offset);
+	if (error) {
+		sas_buddy_give(sas_index_segment(r, n), unit, order);
+		sas_index_update(r, n);
+	}
+	return error;
+}
+
+/* --- allocate */
+
+static int take_locked(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+{
+	int error, (*alloc)(struct sas_intent *, uint64_t, uint32_t, int, uint64_t *) =
+		size < intent->region->segment_size ? alloc_small : alloc_large;
+	uint64_t returned = 0;
+
+	/* Never in the freeing call: the one that needs new space pays for the batch. */
+	if (sas_space_due(intent->region))
+		sas_space_return(intent->region, 0, &returned);
+	error = alloc(intent, size, generation, undoable, offset);
+	/* The file system is full: what free blocks hold of it may be enough. */
+	if (error == -ENOSPC && sas_space_return(intent->region, 1, &returned) == 0 && returned)
+		error = alloc(intent, size, generation, undoable, offset);
+	return error;
+}
+
+int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset)
+{
+	struct sas_region *r = intent->region;
+	int error = lock_clean(r, sas_recover_locked);
+
+	if (error)
+		return error;
+	sas_store_release_u32(&r->run->header->block_owner, (uint32_t)slot + 1);
+	error = take_locked(intent, size, 0, 1, offset);
+	sas_store_release_u32(&r->run->header->block_owner, 0);
+	sas_block_unlock_raw(r);
+	return error;
+}
+
+static int alloc_in_call(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
+{
+	struct sas_run_thread *slot = &r->run->threads[sas_thread_slot(t, r)];
+	struct sas_intent intent;
+	int error = sas_block_lock(r, t);
+
+	if (error)
+		return error;
+	sas_err_defer();
+	error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
+	if (!error) {
+		error = take_locked(&intent, size, r->generation, 0, offset);
+		sas_intent_commit(&intent);
+	}
+	sas_block_unlock(r, t);
+	sas_err_flush();
+	if (!error)
+		sas_store_relaxed_u64(&slot->allocations, sas_load_relaxed_u64(&slot->allocations) + 1);
+	return error;
+}
+
+int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
+{
+	struct sas_thread *t;
+	int error = check_size(r, size);
+
+	if (error)
+		return error;
+	error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
+	if (error)
+		return error;
+	error = alloc_in_call(r, t, size, offset);
+	sas_call_end(t);
+	return error;
+}
+
+/* --- find */
+
+int sas_block_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	uint64_t n = sas_segment_of(r, offset), origin;
+
+	sas_map_segments(r, &map);
+	*start = *size = 0;
+	if (sas_tile_find(&map, n, &tile) != 0)
+		return -ENOENT;
+	if (sas_entry_carved(tile.entry)) {
+		/* The map is reached without the sentence of sas_map_units(): this runs in signal handlers. */
+		uint64_t at = sas_map_of(&r->anchor, n);
+
+		if (!sas_segment_mapped(r, sas_segment_of(r, at)) && sas_segment_map_quiet(r, sas_segment_of(r, at)) != 0)
+			return -ENOENT;
+		map.entries = sas_at(r, at);
+		map.stride = 1;
+		map.units = r->segment_size >> SAS_M_UNIT_SHIFT;
+		map.top = sas_unit_top(r);
+		origin = n << r->segment_shift;
+		if (sas_tile_find(&map, (offset - origin) >> SAS_M_UNIT_SHIFT, &tile) != 0)
+			return -ENOENT;
+		*start = origin + (tile.head << SAS_M_UNIT_SHIFT);
+		*size = SAS_M_UNIT << tile.order;
+	} else {
+		*start = tile.head << r->segment_shift;
+		*size = r->segment_size << tile.order;
+	}
+	*generation = sas_entry_generation(tile.entry);
+	return tile.state == SAS_M_USED ? 0 : -ENOENT;
+}
+
+int sas_block_find(const void *address, uint64_t *start, uint64_t *size)
+{
+	struct sas_region *r = sas_region_of((uintptr_t)address);
+	uint32_t generation;
+	int error;
+
+	*start = *size = 0;
+	if (!r || r->memory != r->base)
+		return -EFAULT;
+	error = sas_block_look(r, (uintptr_t)address - r->base, start, size, &generation);
+	*start += r->base;
+	return error;
+}
+
+/* --- free */
+
+static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint64_t start, found;
+	uint32_t generation;
+	unsigned long long address = r->base + offset;
+
+	if (sas_block_look(r, offset, &start, &found, &generation) != 0)
+		return sas_fail(ENOENT, "no block in use begins at %#llx: freed already, or never allocated", address);
+	if (start != offset)
+		return sas_fail(ENOENT, "%#llx lies inside the block at %#llx", address, (unsigned long long)(r->base + start));
+	if (generation == 0)
+		return sas_fail(EPERM, "the block at %#llx is the runtime's own", address);
+	if (found != size)
+		return sas_fail(EINVAL, "the block at %#llx has %llu bytes, not %llu", address,
+				(unsigned long long)found, (unsigned long long)size);
+	return 0;
+}
+
+static int free_large(struct sas_intent *intent, uint64_t offset, uint64_t size)
+{
+	struct sas_region *r = intent->region;
+	uint32_t order = order_of(size, r->segment_shift);
+	uint64_t n = sas_segment_of(r, offset);
+	struct sas_map map;
+	struct sas_buddy *b = sas_index_region(r);
+	int error = b ? 0 : -EUCLEAN;
+
+	sas_map_segments(r, &map);
+	if (!error)
+		error = retire(r, &map, n, order, offset);
+	if (b)
+		sas_buddy_give(b, n, order);
+	return error;
+}
+
+static int free_small(struct sas_intent *intent, uint64_t offset, uint64_t size)
+{
+	struct sas_region *r = intent->region;
+	uint64_t n = sas_segment_of(r, offset), unit = (offset & (r->segment_size - 1)) >> SAS_M_UNIT_SHIFT;
+	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
+	struct sas_map map;
+	struct sas_buddy *b = sas_index_segment(r, n);
+	int error = b ? sas_map_units(r, n, &map) : -EUCLEAN;
+
+	if (!error)
+		error = retire(r, &map, unit, order, offset);
+	if (!error) {
+		sas_buddy_give(b, unit, order);
+		sas_index_update(r, n);
+	}
+	return error;
+}
+
+static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+{
+	struct sas_intent intent;
+	int error = check_block(r, offset, size);
+
+	if (!error)
+		error = sas_segment_need(r, sas_segment_of(r, offset));
+	if (!error)
+		error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
+	if (error)
+		return error;
+	error = sas_intent_note(&intent, SAS_M_RECORD_REINDEX, offset, NULL, 0);
+	if (!error)
+		error = size < r->segment_size ? free_small(&intent, offset, size) : free_large(&intent, offset, size);
+	if (error)      /* between the map and the index: the map is right */
+		sas_index_stale(r, sas_segment_of(r, offset));
+	sas_intent_commit(&intent);
+	return error;
+}
+
+int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	struct sas_run_thread *slot;
+	struct sas_thread *t;
+	int error = check_size(r, size);
+
+	if (!error && (offset & (size - 1)))
+		error = sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
+				 (unsigned long long)(r->base + offset), (unsigned long long)size);
+	if (!error)
+		error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
+	if (error)
+		return error;
+	error = sas_block_lock(r, t);
+	if (!error) {
+		sas_err_defer();
+		error = free_locked(r, t, offset, size);
+		sas_block_unlock(r, t);
+		sas_err_flush();
+	}
+	if (!error) {
+		slot = &r->run->threads[sas_thread_slot(t, r)];
+		sas_store_relaxed_u64(&slot->frees, sas_load_relaxed_u64(&slot->frees) + 1);
+	}
+	sas_call_end(t);
+	return error;
+}
+
+/* --- recovery of typed records: table_lock held */
+
+int sas_block_reindex(struct sas_region *r, uint64_t where)
+{
+	int error = sas_block_lock_raw(r);
+
+	if (error)
+		return error;
+	sas_index_stale(r, sas_segment_of(r, where));
+	sas_block_unlock_raw(r);
+	return 0;
+}
+
+/* The intent that allocated the block did not happen. */
+int sas_block_unalloc(struct sas_region *r, uint64_t where, uint32_t order)
+{
+	uint64_t start, size;
+	uint32_t generation;
+	struct sas_map map;
+	int error = sas_block_lock_raw(r);
+
+	(void)order;
+	if (error)
+		return error;
+	/* Not published: nothing to undo. */
+	if (sas_block_look(r, where, &start, &size, &generation) == 0 && start == where) {
+		if (size < r->segment_size) {
+			error = sas_map_units(r, sas_segment_of(r, where), &map);
+			if (!error)
+				error = retire(r, &map, (where & (r->segment_size - 1)) >> SAS_M_UNIT_SHIFT,
+					       order_of(size, SAS_M_UNIT_SHIFT), where);
+		} else {
+			sas_map_segments(r, &map);
+			error = retire(r, &map, sas_segment_of(r, where), order_of(size, r->segment_shift), where);
+		}
+		sas_index_stale(r, sas_segment_of(r, where));
+	}
+	sas_block_unlock_raw(r);
+	return error;
+}

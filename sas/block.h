@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block.h - the block allocator. Layer 3.
+ *
+ * Blocks of less than a segment come from carved segments, by the 4 KiB units of the segment's
+ * block map; larger ones are runs of whole segments, by the segment table. Both are the same
+ * algorithm: take a run from the index, isolate it in the map, publish it with one store.
+ *
+ * State: the block maps in the media (tiles.h), and the index derived from them (index.h).
+ *
+ * Locks: block_lock for everything that changes; sas_block_find() takes none.
+ * Crash: alloc publishes with the store in sas_tile_use(): before it the space is free, after it the
+ *   block is the (dead) caller's, with its generation. free publishes with the first store in
+ *   sas_tile_free(). The index is covered by the intent REINDEX, recorded before it is touched.
+ * Multi-host: the maps and the table are covered by the address lock of the state page.
+ */
+#ifndef SAS_BLOCK_H
+#define SAS_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "log.h"
+#include "runtime.h"
+
+/* --- block.c */
+int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
+int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size);
+/* Within the intent of thread slot `slot`: a block of the runtime's own; undone when the intent is. table_lock held. */
+int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
+/* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */
+int sas_block_find(const void *address, uint64_t *start, uint64_t *size);
+int sas_block_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation);
+/* block_lock, after recovery of a holder that died. Not for a thread that holds it. */
+int sas_block_lock(struct sas_region *r, struct sas_thread *t);
+void sas_block_unlock(struct sas_region *r, struct sas_thread *t);
+/* For recovery, which runs while the lock's state is in doubt: takes it as it is. */
+int sas_block_lock_raw(struct sas_region *r);
+void sas_block_unlock_raw(struct sas_region *r);
+
+/* --- block_list.c */
+struct SASBlockInfo;
+/* malloc'd, ascending by address. */
+int sas_block_list(struct sas_region *r, int kind, struct SASBlockInfo **list, size_t *count);
+
+#endif

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * participant.c - who takes part in a region: processes, their threads, and the frame around each call.
+ *
+ * A thread takes a slot of SAS.run at its first call that changes something, and holds the slot's
+ * robust mutex for the rest of its life: the kernel marks the mutex when the thread dies, however it
+ * dies. The thread's end, a leave, and exec give it up in order.
+ *
+ * Locks: process lock for this process's list; table_lock for slots.
+ * Fork: the child has the mappings, but no slot, lock or log: its thread records are forgotten, its
+ *   descriptor of SAS.run, which shares the parent's file lock, is closed; it registers at its first call. A
+ *   child that raw clone(2) made is noticed by a page that the kernel wipes in children.
+ * Crash: a slot counts from the store of `state`, made last; a death before leaves a free slot whose mutex says
+ *   OWNER_DIED, which the next taker mends. State is cleared before the mutex is unlocked.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "err.h"
+#include "log.h"
+#include "persist.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+static pthread_key_t thread_key;
+static __thread struct sas_thread *self __attribute__((tls_model("initial-exec")));
+static volatile uint32_t *fork_word;    /* 1; the kernel makes it 0 in a child */
+
+/* --- slots of threads */
+
+static void give_up(struct sas_membership *m)
+{
+	struct sas_run_thread *slot = &m->run->threads[m->slot];
+
+	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
+	pthread_mutex_unlock(&slot->life);
+	sas_run_drop(m->run);
+	memset(m, 0, sizeof *m);
+}
+
+static void thread_end(void *arg)
+{
+	struct sas_thread *t = arg;
+
+	/* A thread that ends inside a call, or while it holds something, counts as dead: its mutex stays
+	 * locked, and the kernel marks it. */
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
+		if (t->member[i].run && !t->depth && !t->seized)
+			give_up(&t->member[i]);
+	self = NULL;
+	if (!t->depth && !t->seized)
+		free(t);
+}
+
+static struct sas_thread *this_thread(void)
+{
+	struct sas_thread *t = self;
+
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (t && pthread_setspecific(thread_key, t) != 0) {
+		free(t);
+		t = NULL;
+	}
+	self = t;
+	return t;
+}
+
+static int make_life(struct sas_run_thread *slot)
+{
+	pthread_mutexattr_t a;
+	int error = pthread_mutexattr_init(&a);
+
+	if (error)
+		return -error;
+	pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+	memset(slot, 0, sizeof *slot);
+	error = pthread_mutex_init(&slot->life, &a);
+	pthread_mutexattr_destroy(&a);
+	return -error;
+}
+
+/* File space and mutexes for the next step of thread slots; the store of thread_top publishes them. */
+static int grow_threads(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	uint32_t top = sas_load_relaxed_u32(&h->thread_top);
+	int error = 0;
+
+	if (top + SAS_RUN_STEP > SAS_RUN_THREADS)
+		return sas_fail(EAGAIN, "%s: all %u thread slots are in use", r->path, SAS_RUN_THREADS);
+	error = sas_run_reserve(r->run, SAS_RUN_THREAD_OFFSET + top * 256UL, SAS_RUN_STEP * 256UL);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more threads: %s", r->path, strerror(-error));
+	for (uint32_t i = top; i < top + SAS_RUN_STEP && !error; i++)
+		error = make_life(&r->run->threads[i]);
+	if (error)
+		return sas_fail(-error, "%s: cannot make a thread slot: %s", r->path, strerror(-error));
+	sas_store_release_u32(&h->thread_top, top + SAS_RUN_STEP);
+	return 0;
+}
+
+/* A free slot, its mutex held. Recovers dead owners that it meets. table_lock held. */
+static int find_thread_slot(struct sas_region *r, uint32_t *number)
+{
+	struct sas_run_header *h = r->run->header;
+	int again = 1;
+
+	for (;;) {
+		uint32_t top = sas_load_acquire_u32(&h->thread_top);
+
+		for (uint32_t i = 0; i < top; i++) {
+			struct sas_run_thread *slot = &r->run->threads[i];
+			int error;
+
+			if (sas_load_acquire_u32(&slot->state) != SAS_RUN_FREE)
+				continue;
+			error = pthread_mutex_trylock(&slot->life);
+			if (error == EOWNERDEAD)
+				error = pthread_mutex_consistent(&slot->life);
+			if (error)
+				continue;
+			*number = i;
+			return 0;
+		}
+		if (again && top) {
+			again = 0;
+			if (sas_recover_locked(r) > 0)
+				continue;
+		}
+		top = (uint32_t)grow_threads(r);
+		if (top)
+			return (int)top;
+	}
+}
+
+static int register_thread(struct sas_region *r, struct sas_thread *t)
+{
+	struct sas_membership *m = &t->member[r->number];
+	struct sas_run_thread *slot;
+	uint32_t number = 0;
+	int error;
+
+	if (m->run)
+		give_up(m);             /* of a region that had this number before */
+	error = sas_table_lock(r);
+	if (error)
+		return error;
+	sas_err_defer();
+	error = find_thread_slot(r, &number);
+	if (error)
+		goto out;
+	slot = &r->run->threads[number];
+	slot->process = r->process;
+	slot->tid = (uint32_t)syscall(SYS_gettid);
+	slot->generation = r->generation;
+	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
+	sas_store_release_u32(&slot->state, SAS_RUN_USED);
+	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
+	m->run = r->run;
+	m->slot = number;
+	m->serial = r->serial;
+	/* The last log is always kept for the thread that makes more. */
+	if (number + 1 >= sas_log_available(r)) {
+		error = sas_log_grow(r, number);
+		if (error)
+			give_up(m);
+	}
+out:
+	sas_table_unlock(r);
+	sas_err_flush();
+	return error;
+}
+
+int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r)
+{
+	const struct sas_membership *m = &t->member[r->number];
+
+	return m->run && m->serial == r->serial ? (int)m->slot : -1;
+}
+
+void sas_thread_release(struct sas_region *r)
+{
+	struct sas_thread *t = self;
+
+	if (t && sas_thread_slot(t, r) >= 0)
+		give_up(&t->member[r->number]);
+}
+
+/* --- slots of processes */
+
+int sas_table_lock(struct sas_region *r)
+{
+	int died, error = sas_run_lock(&r->run->header->table_lock, &died);
+
+	/* Nothing to mend: every single store under it leaves the slots whole. */
+	return error ? sas_fail(-error, "%s: the participants' lock cannot be taken: %s", r->path, strerror(-error)) : 0;
+}
+
+void sas_table_unlock(struct sas_region *r)
+{
+	sas_run_unlock(&r->run->header->table_lock);
+}
+
+static int find_process_slot(struct sas_region *r, uint32_t *number)
+{
+	struct sas_run_header *h = r->run->header;
+	uint32_t top = sas_load_acquire_u32(&h->process_top), i = 0;
+	int error;
+
+	while (i < top && sas_load_acquire_u32(&r->run->processes[i].state) != SAS_RUN_FREE)
+		i++;
+	if (i == top) {
+		if (top + SAS_RUN_STEP > SAS_RUN_PROCESSES)
+			return sas_fail(EAGAIN, "%s: all %u process slots are in use", r->path, SAS_RUN_PROCESSES);
+		error = sas_run_reserve(r->run, SAS_RUN_PROCESS_OFFSET + top * 128UL, SAS_RUN_STEP * 128UL);
+		if (error)
+			return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more processes: %s", r->path, strerror(-error));
+		memset(&r->run->processes[top], 0, SAS_RUN_STEP * sizeof r->run->processes[0]);
+		sas_store_release_u32(&h->process_top, top + SAS_RUN_STEP);
+	}
+	*number = i;
+	return 0;
+}
+
+/* The byte of SAS.run that a living process holds a file lock on. */
+static uint64_t lock_byte(uint32_t number)
+{
+	return SAS_RUN_PROCESS_OFFSET + number * 128UL;
+}
+
+/* The next generation: 24 bits, never 0, as a map entry holds it. */
+static uint32_t next_generation(struct sas_region *r)
+{
+	uint32_t g;
+
+	if (r->flags & SAS_JOIN_READONLY)
+		return sas_m_load_acquire_u32(&r->state->generation) & 0xffffffU;
+	do
+		g = (sas_m_fetch_add_relaxed_u32(&r->state->generation, 1) + 1) & 0xffffffU;
+	while (g == 0);
+	return g;
+}
+
+/* The region is not clean any more, and in which boot that began. The boot goes first: it means nothing while clean is 1. */
+static void mark_in_use(struct sas_region *r)
+{
+	if (!sas_m_load_acquire_u32(&r->state->clean))
+		return;
+	sas_port_boot_id(r->state->boot_id);
+	sas_m_store_release_u32(&r->state->clean, 0);
+	sas_persist(r, r->state, sizeof *r->state);
+}
+
+/* table_lock held. */
+static int register_locked(struct sas_region *r)
+{
+	struct sas_run_process *p;
+	uint32_t number = 0;
+	int error = find_process_slot(r, &number);
+
+	if (error)
+		return error;
+	error = sas_port->ofd_lock(r->run->fd, F_WRLCK, lock_byte(number), 1);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
+	p = &r->run->processes[number];
+	p->pid = (uint32_t)getpid();
+	p->pid_namespace = sas_port_pid_namespace();
+	sas_port_random(&p->token, sizeof p->token);
+	p->joined_at = sas_port->now_s();
+	p->read_only = (r->flags & SAS_JOIN_READONLY) != 0;
+	if (!p->read_only)
+		mark_in_use(r);
+	r->generation = next_generation(r);
+	p->generation = r->generation;
+	sas_store_release_u32(&p->state, SAS_RUN_USED);
+	r->process = number + 1;
+	return 0;
+}
+
+/* A fork's child: another open file description, so that the file lock is its own. */
+static int reopen_run(struct sas_region *r)
+{
+	struct stat mapped, named;
+	int dir = sas_region_dir(r), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = sas_port->openat(dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	if (sas_port->fstat(fd, &named) != 0 || (r->run->fd >= 0 && sas_port->fstat(r->run->fd, &mapped) == 0 &&
+	    (named.st_ino != mapped.st_ino || named.st_dev != mapped.st_dev))) {
+		sas_port->close(fd);
+		return -ESTALE;
+	}
+	r->run->fd = fd;
+	return 0;
+}
+
+int sas_process_register(struct sas_region *r)
+{
+	int error = 0;
+
+	if (r->run->fd < 0)
+		error = reopen_run(r);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be opened: %s", r->path, strerror(-error));
+	error = sas_table_lock(r);
+	if (error)
+		return error;
+	sas_err_defer();
+	error = register_locked(r);
+	sas_table_unlock(r);
+	sas_err_flush();
+	return error;
+}
+
+/* table_lock held. */
+void sas_process_unregister(struct sas_region *r, int *last)
+{
+	*last = 0;
+	if (!r->process)
+		return;
+	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
+	sas_port->ofd_lock(r->run->fd, F_UNLCK, lock_byte(r->process - 1), 1);
+	r->process = 0;
+	*last = sas_living_locked(r) == 0;
+}
+
+
+/* --- fork */
+
+static void forget(struct sas_region *r)
+{
+	r->process = 0;
+	r->generation = 0;
+	if (r->run) {
+		/* It shares the parent's file lock; our references are those of the parent's threads. */
+		if (r->run->fd >= 0)
+			sas_port->close(r->run->fd);
+		r->run->fd = -1;
+		sas_store_relaxed_u32(&r->run->references, 1);
+	}
+	sas_store_relaxed_u32(&r->handlers, 0);
+}
+
+static void in_child(void)
+{
+	if (self)
+		memset(self, 0, sizeof *self);
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+
+		if (r)
+			forget(r);
+	}
+	*fork_word = 1;
+}
+
+static void after_fork_in_child(void)
+{
+	in_child();
+	sas_process_unlock();
+}
+
+void sas_participant_start(void)
+{
+	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static volatile uint32_t always = 1;
+
+	fork_word = &always;
+	if (!SAS_MAP_FAILED(page)) {
+		fork_word = page;
+		*fork_word = 1;
+		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
+			fork_word = &always;
+	}
+	pthread_key_create(&thread_key, thread_end);
+	pthread_atfork(sas_process_lock, sas_process_unlock, after_fork_in_child);
+}
+
+/* --- the frame of a call */
+
+/* Reset and remove stamp the region before they touch it; a region formatted anew in place has another generation. */
+static int check_alive(struct sas_region *r)
+{
+	if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE ||
+	    sas_m_load_relaxed_u32(&r->live->generation) != r->anchor.generation)
+		return sas_fail(ESTALE, "%s: the region was reset or removed; leave it, and join again", r->path);
+	return 0;
+}
+
+static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
+{
+	int error = check_alive(r);
+
+	if (error)
+		return error;
+	if ((needs & SAS_CALL_WRITE) && (r->flags & SAS_JOIN_READONLY))
+		return sas_fail(EROFS, "%s: joined read-only", r->path);
+	if (!r->process && r->run) {
+		sas_process_lock();
+		error = r->process ? 0 : sas_process_register(r);
+		sas_process_unlock();
+	}
+	if (!error && (needs & SAS_CALL_SLOT) && sas_thread_slot(t, r) < 0)
+		error = register_thread(r, t);
+	return error;
+}
+
+int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thread)
+{
+	struct sas_thread *t;
+	int error, cancel;
+
+	if (*fork_word == 0)
+		in_child();
+	t = this_thread();
+	if (!t)
+		return sas_fail(ENOMEM, "no memory for this thread's record");
+	if (t->depth)
+		return -EDEADLK;        /* in a signal handler that interrupted a call: no sentence can be made here */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	t->depth = 1;
+	t->cancel = cancel;
+	error = enter(r, needs, t);
+	if (error)
+		sas_call_end(t);
+	*thread = t;
+	return error;
+}
+
+void sas_call_end(struct sas_thread *t)
+{
+	int cancel = t->cancel;
+
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	t->depth = 0;
+	pthread_setcancelstate(cancel, NULL);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recover.c - what the living do for the dead.
+ *
+ * A thread slot in use whose life mutex says OWNER_DIED belonged to a thread that died. Who finds it owns the
+ * mutex and with it the slot's intent log: it completes or undoes the intent, frees the slot, and lets go. If it
+ * dies itself on the way, the mutex says OWNER_DIED again and the next one repeats what is idempotent.
+ *
+ * Nothing is recovered on a guess: not by pids, and not by a file lock alone.
+ *
+ * Locks: table_lock held in the _locked forms; takes block_lock through typed records.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <string.h>
+#include <time.h>
+#include "block.h"
+#include "err.h"
+#include "index.h"
+#include "log.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+/* The life mutex is ours. The slot stays in use when the log could not be recovered: the next one tries again. */
+static int recover_slot(struct sas_region *r, uint32_t number)
+{
+	struct sas_run_thread *slot = &r->run->threads[number];
+	struct sas_m_log *log = sas_log_at(r, number);
+	int error = log ? sas_log_recover(r, log) : -EUCLEAN;
+
+	if (error < 0)
+		return error;
+	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
+	sas_fetch_add_relaxed_u32(&r->run->header->recoveries, 1);
+	return 0;
+}
+
+/* 0: alive, or no longer in use; 1: recovered; -errno. */
+static int try_slot(struct sas_region *r, uint32_t number)
+{
+	struct sas_run_thread *slot = &r->run->threads[number];
+	int error;
+
+	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED)
+		return 0;
+	error = pthread_mutex_trylock(&slot->life);
+	if (error == EBUSY)
+		return 0;
+	if (error == EOWNERDEAD)
+		error = pthread_mutex_consistent(&slot->life);
+	if (error)
+		return sas_fail(error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(error));
+	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : 0;
+	pthread_mutex_unlock(&slot->life);
+	return error < 0 ? error : 1;
+}
+
+/*
+ * A holder of block_lock died. The kernel marks a dead thread's mutexes one after the other, block_lock before
+ * the older life mutex, so the mark on that may be on its way: wait for it.
+ */
+static void await_holder(struct sas_region *r)
+{
+	uint32_t owner = sas_load_acquire_u32(&r->run->header->block_owner);
+	struct sas_run_thread *slot;
+	struct timespec until;
+	int error;
+
+	if (owner == 0 || owner > sas_load_acquire_u32(&r->run->header->thread_top))
+		return;
+	slot = &r->run->threads[owner - 1];
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec++;
+	error = pthread_mutex_timedlock(&slot->life, &until);
+	if (error == EOWNERDEAD)
+		error = pthread_mutex_consistent(&slot->life);
+	if (error == 0)
+		pthread_mutex_unlock(&slot->life);
+}
+
+int sas_recover_locked(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	uint32_t top = sas_load_acquire_u32(&h->thread_top), dirty = sas_load_acquire_u32(&h->block_dirty);
+	int count = 0, error;
+
+	if (r->flags & SAS_JOIN_READONLY)
+		return 0;
+	if (dirty)
+		await_holder(r);
+	for (uint32_t i = 0; i < top; i++) {
+		error = try_slot(r, i);
+		if (error < 0)
+			return error;
+		count += error;
+	}
+	/* Nobody has changed anything under the lock since: who takes it while dirty is set lets go again. */
+	if (dirty)
+		sas_store_release_u32(&h->block_dirty, 0);
+	return count;
+}
+
+int sas_recover(struct sas_region *r)
+{
+	int count, error = sas_table_lock(r);
+
+	if (error)
+		return error;
+	sas_err_defer();
+	count = sas_recover_locked(r);
+	sas_table_unlock(r);
+	sas_err_flush();
+	return count;
+}
+
+/* A process is alive while one of its threads is, or while it holds its file lock. */
+static int has_threads(struct sas_region *r, uint32_t process)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		const struct sas_run_thread *slot = &r->run->threads[i];
+
+		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && slot->process == process)
+			return 1;
+	}
+	return 0;
+}
+
+int sas_intents_pending(struct sas_region *r)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		struct sas_m_log *log;
+
+		if (sas_load_acquire_u32(&r->run->threads[i].state) != SAS_RUN_USED)
+			continue;
+		log = sas_log_at(r, i);
+		if (!log || (log->magic == SAS_M_MAGIC_LOG && sas_m_load_acquire_u32(&log->state) != SAS_M_LOG_IDLE))
+			return 1;
+	}
+	return 0;
+}
+
+unsigned sas_living_locked(struct sas_region *r)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->process_top);
+	unsigned living = 0;
+
+	for (uint32_t i = 0; i < top; i++) {
+		struct sas_run_process *p = &r->run->processes[i];
+
+		if (sas_load_acquire_u32(&p->state) != SAS_RUN_USED)
+			continue;
+		if (i + 1 != r->process && !has_threads(r, i + 1) &&
+		    sas_port->ofd_test(r->run->fd, F_WRLCK, SAS_RUN_PROCESS_OFFSET + i * 128UL, 1) == 0)
+			sas_store_release_u32(&p->state, SAS_RUN_FREE);
+		else
+			living++;
+	}
+	return living;
+}
+
+/* A log that was never written is a page of zeros. */
+int sas_recover_all_logs(struct sas_region *r)
+{
+	uint64_t count = sas_log_available(r);
+	int error = 0;
+
+	for (uint64_t i = 0; i < count && error >= 0; i++) {
+		struct sas_m_log *log = sas_log_at(r, i);
+
+		error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	}
+	return error < 0 ? error : 0;
+}
+
+/* --- after a reboot */
+
+static void tell(const char *file, uint64_t offset, const char *sentence, void *arg)
+{
+	(void)arg;
+	sas_note(SAS_ERR_WARNING, "%s, offset %#llx: %s", file, (unsigned long long)offset, sentence);
+}
+
+/* Nothing is known of the bytes of free space: some pages are old and some new. */
+static int doubt_map(struct sas_region *r, uint64_t n)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	uint64_t unit = 0, from = 0, at;
+	int more, error = sas_map_units(r, n, &map);
+
+	if (error)
+		return error;
+	do {
+		at = unit;
+		more = sas_tile_next(&map, &unit, &tile);
+		if (more < 0)
+			return -EUCLEAN;
+		if (more && tile.state != SAS_M_USED)
+			continue;
+		/* [from, at) is free: cover it with tiles that promise nothing; each swallows whole tiles. */
+		while (from < at) {
+			uint32_t k = from ? (uint32_t)__builtin_ctzll(from) : map.top;
+
+			while (k > map.top || from + (1ULL << k) > at)
+				k--;
+			sas_tile_free(&map, from, k, SAS_M_DIRTY);
+			from += 1ULL << k;
+		}
+		from = unit;
+	} while (more);
+	return sas_port->msync(map.entries, map.units * sizeof map.entries[0], MS_SYNC);
+}
+
+int sas_recover_boot(struct sas_region *r)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	int error = sas_recover_all_logs(r);
+
+	if (!error && sas_check_structure(r->path, tell, NULL) != 0)
+		return sas_fail(EUCLEAN, "%s: the machine stopped while the region was in use, and its files do not fit "
+				"together any more; sasphere check says where", r->path);
+	sas_map_segments(r, &map);
+	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;) {
+		if (sas_entry_carved(tile.entry))
+			error = doubt_map(r, tile.head);
+		else if (tile.state != SAS_M_USED && sas_segment_present(r, tile.head))
+			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
+	}
+	return error;
+}

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region.c - joining a region and leaving it.
+ *
+ * Join: open the directory and the anchor, validate, take the anchor file's lock (shared), reserve the address
+ * range, map the anchor segment, open SAS.run, recover the dead, register. A join that meets a creation finds the
+ * anchor whole or absent, as it is linked into place; one that meets a removal finds the region stamped dead,
+ * completes the removal, and starts again.
+ *
+ * Locks: process lock over all of it. Anchor file lock, then table_lock inside.
+ * Fork: see participant.c; the process lock is held over fork, so that no fork sees half a join.
+ * Signals: a region is published to the fault handler when it is whole, and withdrawn before it is unmapped.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include "anchor.h"
+#include "block.h"
+#include "err.h"
+#include "fault.h"
+#include "index.h"
+#include "persist.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+#define MAP_AT_ONCE 64          /* segments that a classic join maps: programs hand addresses to system calls */
+
+sas_ptr_t sas_regions[SAS_REGIONS_MAX];
+static struct sas_region *classic_region;
+static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
+static uintptr_t range_low, range_high;
+static uint64_t serials;
+
+void sas_process_lock(void) { pthread_mutex_lock(&process_lock); }
+void sas_process_unlock(void) { pthread_mutex_unlock(&process_lock); }
+struct sas_region *sas_region_default(void) { return __atomic_load_n(&classic_region, __ATOMIC_ACQUIRE); }
+
+void sas_memrange(uintptr_t *low, uintptr_t *high)
+{
+	*low = __atomic_load_n(&range_low, __ATOMIC_RELAXED);
+	*high = __atomic_load_n(&range_high, __ATOMIC_RELAXED);
+}
+
+void sas_memrange_set(uintptr_t low, uintptr_t high)
+{
+	__atomic_store_n(&range_low, low, __ATOMIC_RELAXED);
+	__atomic_store_n(&range_high, high, __ATOMIC_RELAXED);
+}
+
+int sas_region_known(const struct sas_region *r)
+{
+	for (unsigned i = 0; r && i < SAS_REGIONS_MAX; i++)
+		if (sas_load_acquire_ptr(&sas_regions[i]) == r)
+			return 0;
+	return sas_fail(EINVAL, r ? "not the handle of a region that this process has joined" : "no region is joined");
+}
+
+/* --- the address range */
+
+static int overlaps(uintptr_t memory, uint64_t size, const struct sas_region **other)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		const struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i]);
+
+		*other = o;
+		if (o && memory < o->memory + (o->end - o->base) && o->memory < memory + size)
+			return 1;
+	}
+	return 0;
+}
+
+static int address_in_use(struct sas_region *r)
+{
+	uint64_t size = r->end - r->base;
+	const struct sas_region *other;
+	char occupant[512];
+
+	if (overlaps(r->base, size, &other))
+		return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx overlap those of %s, which this process has joined",
+				r->path, (unsigned long)r->base, (unsigned long)r->end, other->path);
+	sas_port_occupant(r->base, size, occupant, sizeof occupant);
+	return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx are taken in this process by %s", r->path,
+			(unsigned long)r->base, (unsigned long)r->end, occupant[0] ? occupant : "somebody");
+}
+
+static void *reserve_at(uintptr_t address, uint64_t size, int fixed)
+{
+	void *p = sas_port->mmap((void *)address, size, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+
+	if (!SAS_MAP_FAILED(p) && fixed && p != (void *)address) {      /* a kernel without MAP_FIXED_NOREPLACE */
+		sas_port->munmap(p, size);
+		p = (void *)(intptr_t)-EEXIST;
+	}
+	return p;
+}
+
+/* Under ulimit -v there may be no room for the whole range: then each segment is mapped where nothing is. */
+static int reserve(struct sas_region *r)
+{
+	uint64_t size = r->end - r->base;
+	void *p = reserve_at(r->base, size, MAP_FIXED_NOREPLACE);
+
+	r->memory = r->base;
+	if (p == (void *)(intptr_t)-EEXIST) {
+		if (!(r->flags & SAS_JOIN_RELOCATED))
+			return address_in_use(r);
+		p = reserve_at(0, size, 0);
+		if (SAS_MAP_FAILED(p))
+			return sas_fail((int)-(intptr_t)p, "%s: no %llu bytes of addresses are free", r->path,
+					(unsigned long long)size);
+		r->memory = (uintptr_t)p;
+	}
+	if (SAS_MAP_FAILED(p)) {
+		r->reserved = 0;
+		return 0;
+	}
+	r->reserved = 1;
+	sas_port->madvise(p, size, MADV_DONTDUMP);
+	return 0;
+}
+
+static void unmap_all(struct sas_region *r)
+{
+	if (r->reserved) {
+		sas_port->munmap((void *)r->memory, r->end - r->base);
+	} else {
+		for (uint64_t n = 0; r->mapped && n < r->segments; n++)
+			if (r->mapped[n])
+				sas_port->munmap(sas_at(r, n << r->segment_shift), r->segment_size);
+	}
+}
+
+/* --- the anchor */
+
+static int open_anchor(const struct sas_region *r, int *fd)
+{
+	int access = r->flags & SAS_JOIN_READONLY ? O_RDONLY : O_RDWR;
+
+	*fd = sas_port->openat(r->dir, SAS_ANCHOR_NAME, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+	if (*fd >= 0 || *fd == -ENOENT)
+		return *fd < 0 ? *fd : 0;
+	if (*fd == -EACCES || *fd == -EROFS || *fd == -EPERM)
+		return sas_fail(*fd == -EPERM ? EACCES : -*fd, "%s/" SAS_ANCHOR_NAME ": no permission to %s%s", r->path,
+				access == O_RDWR ? "write" : "read",
+				access == O_RDWR ? "; SAS_JOIN_READONLY joins for reading" : "");
+	if (*fd == -ELOOP)
+		return sas_fail(ELOOP, "%s/" SAS_ANCHOR_NAME ": is a symbolic link", r->path);
+	return sas_fail(-*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
+}
+
+/* The lock is held for microseconds by joins, and longer by who copies or removes the region. */
+static int lock_anchor(const struct sas_region *r, int fd, int how)
+{
+	uint64_t until = sas_port->now_ns() + 10000000000ULL;
+	int error;
+
+	while ((error = sas_port->flock(fd, how | LOCK_NB)) == -EAGAIN) {
+		if (sas_port->now_ns() > until)
+			return sas_fail(EBUSY, "%s: is being copied, reset or removed", r->path);
+		sched_yield();
+	}
+	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error)) : 0;
+}
+
+static int read_anchor(struct sas_region *r, int fd)
+{
+	union { struct sas_m_anchor anchor; char page[SAS_M_PAGE]; } u;
+	char name[PATH_MAX + 16];
+	uint64_t size;
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
+
+	snprintf(name, sizeof name, "%s/" SAS_ANCHOR_NAME, r->path);
+	if (error)
+		return sas_fail(-error, "%s: %s", name, strerror(-error));
+	if (!S_ISREG(st.st_mode))
+		return sas_fail(EUCLEAN, "%s: is not a regular file", name);
+	error = sas_port_pread_all(fd, &u, sizeof u, 0);
+	if (error)
+		return sas_fail(error == -EIO ? EUCLEAN : -error, "%s: has no whole first page", name);
+	error = sas_anchor_validate(&u.anchor, name);
+	if (error)
+		return error;
+	r->anchor = u.anchor;
+	if ((r->anchor.ro_compat & ~SAS_M_RO_COMPAT_KNOWN) && !(r->flags & SAS_JOIN_READONLY))
+		return sas_fail(EPROTONOSUPPORT, "%s: made by a newer version; this one may only read it", name);
+	size = r->anchor.segment_size + (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED ? 0 : SAS_M_PAGE);
+	if ((uint64_t)st.st_size < size)
+		return sas_fail(EUCLEAN, "%s: is cut short: it has %llu bytes, not %llu", name,
+				(unsigned long long)st.st_size, (unsigned long long)size);
+	if ((st.st_mode & 07777) != r->anchor.mode)
+		return sas_fail(EPERM, "%s: its mode is %o, but the region was made with %o", name,
+				(unsigned)st.st_mode & 07777, r->anchor.mode);
+	r->uid = st.st_uid;
+	r->gid = st.st_gid;
+	return 0;
+}
+
+/* Is the file that we locked still the one with the name? */
+static int still_in_place(const struct sas_region *r, int fd)
+{
+	struct stat opened, named;
+
+	return sas_port->fstat(fd, &opened) == 0 &&
+	       sas_port->fstatat(r->dir, SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* --- join */
+
+static int set_geometry(struct sas_region *r)
+{
+	r->base = r->anchor.base;
+	r->end = r->base + r->anchor.region_size;
+	r->segment_size = r->anchor.segment_size;
+	r->segment_shift = (unsigned)__builtin_ctzll(r->segment_size);
+	r->segments = sas_segments_of(&r->anchor);
+	r->mapped = calloc(r->segments, 1);
+	return r->mapped ? 0 : sas_fail(ENOMEM, "no memory to join %s", r->path);
+}
+
+static int map_anchor(struct sas_region *r)
+{
+	int error = sas_segment_need(r, 0);
+
+	if (error)
+		return error;
+	r->live = sas_at(r, 0);
+	r->state = sas_at(r, SAS_M_PAGE);
+	r->table = sas_at(r, r->anchor.table_offset);
+	return 0;
+}
+
+/* What the first participant finds out for those that follow. table_lock held. */
+static int begin_use(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	struct stat st;
+	uint8_t boot[16];
+	uint64_t time;
+	int error = 0;
+
+	sas_fetch_add_relaxed_u32(&h->index_epoch, 1);
+	if (sas_port->fstat(r->dir, &st) == 0) {
+		time = (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec;
+		if (time != sas_load_relaxed_u64(&h->directory_time)) {
+			error = sas_segment_verify_all(r);
+			if (!error)
+				sas_file_sweep(r->dir);
+			if (!error && sas_port->fstat(r->dir, &st) == 0)
+				sas_store_relaxed_u64(&h->directory_time,
+						      (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec);
+		}
+	}
+	if (error || sas_m_load_acquire_u32(&r->state->clean) || (r->flags & SAS_JOIN_READONLY))
+		return error;
+	sas_port_boot_id(boot);
+	if (memcmp(boot, r->state->boot_id, 16) != 0)
+		return sas_recover_boot(r);
+	return sas_recover_all_logs(r);
+}
+
+static int join_participants(struct sas_region *r)
+{
+	int error = sas_table_lock(r);
+
+	if (error)
+		return error;
+	sas_err_defer();
+	error = sas_recover_locked(r);
+	if (error >= 0)
+		error = sas_living_locked(r) == 0 ? begin_use(r) : 0;
+	sas_table_unlock(r);
+	sas_err_flush();
+	return error < 0 ? error : sas_process_register(r);
+}
+
+/* Without SAS.run nobody knows that we read: the region must be at rest. */
+static int join_unseen(struct sas_region *r, int error)
+{
+	if (!(r->flags & SAS_JOIN_READONLY))
+		return error;
+	if (!sas_m_load_acquire_u32(&r->state->clean))
+		return sas_fail(EROFS, "%s: " SAS_RUN_NAME " cannot be written, and the region was not left cleanly", r->path);
+	return sas_segment_verify_all(r);
+}
+
+/* With the anchor locked: all that maps, and the registration. */
+int sas_region_attach(struct sas_region *r, int anchor_fd)
+{
+	int fresh, error = set_geometry(r);
+
+	if (!error)
+		error = reserve(r);
+	if (error)
+		return error;
+	error = map_anchor(r);
+	if (error)
+		goto unmap;
+	if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE) {
+		error = -ESTALE;
+		goto unmap;
+	}
+	error = sas_run_open(r, anchor_fd, &fresh);
+	error = error ? join_unseen(r, error) : join_participants(r);
+	if (error)
+		goto unmap;
+	r->serial = ++serials;
+	return 0;
+unmap:
+	sas_region_detach(r);
+	return error;
+}
+
+void sas_region_detach(struct sas_region *r)
+{
+	if (r->run)
+		sas_run_drop(r->run);
+	r->run = NULL;
+	if (r->mapped)
+		unmap_all(r);
+	free(r->mapped);
+	r->mapped = NULL;
+}
+
+static int refuse_network(const struct sas_region *r, unsigned flags)
+{
+	static const struct { unsigned long type; const char *name; } refused[] = {
+		{ 0x6969, "NFS" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB" }, { 0x517b, "SMB" },
+		{ 0x01021997, "9p" }, { 0x65735546, "FUSE" },
+	};
+	struct statfs fs;
+
+	if ((flags & SAS_JOIN_SINGLE_HOST) || sas_port->fstatfs(r->dir, &fs) != 0)
+		return 0;
+	for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++)
+		if ((unsigned long)fs.f_type == refused[i].type)
+			return sas_fail(EOPNOTSUPP, "%s: is on %s, whose mappings are not coherent between hosts; "
+					"SAS_JOIN_SINGLE_HOST promises that one host alone uses it", r->path,
+					refused[i].name);
+	return 0;
+}
+
+/* One try. -EAGAIN: it was being created or removed; look again. */
+static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic)
+{
+	int fd, error = open_anchor(r, &fd);
+
+	if (error == -ENOENT) {
+		if (!(o->flags & SAS_JOIN_CREATE))
+			return sas_fail(ENOENT, "%s: holds no region (there is no " SAS_ANCHOR_NAME ")", r->path);
+		error = sas_region_create(r, o, classic);
+		if (error == -EEXIST && (o->flags & SAS_JOIN_EXCLUSIVE))
+			return sas_fail(EEXIST, "%s: somebody else has just created a region here", r->path);
+		return error && error != -EEXIST ? error : -EAGAIN;
+	}
+	if (error)
+		return error;
+	error = lock_anchor(r, fd, LOCK_SH);
+	if (!error && !still_in_place(r, fd))
+		error = -EAGAIN;
+	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))
+		error = sas_region_create_preallocated(r, fd, o);
+	if (!error)
+		error = read_anchor(r, fd);
+	if (!error)
+		error = sas_region_attach(r, fd);
+	if (error == -ESTALE) {         /* stamped dead: its remover died; complete it */
+		error = sas_region_complete_removal(r, fd);
+		if (!error)
+			error = -EAGAIN;
+	}
+	sas_port->close(fd);
+	return error;
+}
+
+static int open_directory(struct sas_region *r, const char *path)
+{
+	struct stat st;
+	int error;
+
+	r->dir = sas_port->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (r->dir < 0)
+		return sas_fail(-r->dir, "%s: %s", path[0] ? path : "\"\"", strerror(-r->dir));
+	error = sas_port->fstat(r->dir, &st);
+	if (error)
+		return sas_fail(-error, "%s: %s", path, strerror(-error));
+	r->dir_dev = st.st_dev;
+	r->dir_ino = st.st_ino;
+	return 0;
+}
+
+static struct sas_region *joined_already(const struct sas_region *r)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i]);
+
+		if (o && o->dir_dev == r->dir_dev && o->dir_ino == r->dir_ino)
+			return o;
+	}
+	return NULL;
+}
+
+static int find_number(struct sas_region *r)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
+		if (!sas_load_acquire_ptr(&sas_regions[i])) {
+			r->number = i;
+			return 0;
+		}
+	return sas_fail(EMFILE, "this process has joined %d regions, which is the limit", SAS_REGIONS_MAX);
+}
+
+static void discard(struct sas_region *r)
+{
+	if (r->dir >= 0)
+		sas_port->close(r->dir);
+	if (r->spare >= 0)
+		sas_port->close(r->spare);
+	free(r);
+}
+
+static int map_first(struct sas_region *r, uint64_t limit)
+{
+	for (uint64_t n = 0; n < r->segments && limit; n++) {
+		int error;
+
+		if (!sas_segment_present(r, n))
+			continue;
+		error = sas_segment_need(r, n);
+		if (error)
+			return error;
+		limit--;
+	}
+	return 0;
+}
+
+/* The region is whole: the fault handler and the program may see it. */
+static void publish(struct sas_region *r)
+{
+	sas_store_seq_cst_u32(&r->life, 1);
+	sas_store_release_ptr(&sas_regions[r->number], r);
+	sas_fault_install();
+}
+
+static int join_new(struct sas_region *r, const SASRegionOptions *o, int classic)
+{
+	int error = find_number(r);
+
+	if (!error)
+		error = refuse_network(r, o->flags);
+	if (!error) {
+		r->flags = o->flags & (SAS_JOIN_READONLY | SAS_JOIN_EAGER | SAS_JOIN_RELOCATED);
+		if (r->flags & SAS_JOIN_RELOCATED)
+			r->flags |= SAS_JOIN_READONLY;
+		r->spare = sas_port->openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0);
+		do
+			error = try_join(r, o, classic);
+		while (error == -EAGAIN);
+	}
+	if (error)
+		return error;
+	r->count = 1;
+	publish(r);
+	if (o->flags & (SAS_JOIN_EAGER | SAS_JOIN_MAP64))
+		error = map_first(r, o->flags & SAS_JOIN_EAGER ? r->segments : MAP_AT_ONCE);
+	if (error)
+		sas_region_release(r);
+	return error;
+}
+
+static int join_again(struct sas_region *o, const SASRegionOptions *options)
+{
+	if (options->flags & SAS_JOIN_EXCLUSIVE)
+		return sas_fail(EEXIST, "%s: is a region already, and joined", o->path);
+	if ((o->flags & SAS_JOIN_READONLY) && !(options->flags & SAS_JOIN_READONLY))
+		return sas_fail(EROFS, "%s: this process has joined it read-only; leave it first", o->path);
+	o->count++;
+	return 0;
+}
+
+static int join_locked(const char *path, const SASRegionOptions *o, int classic, struct sas_region **out)
+{
+	struct sas_region *r = calloc(1, sizeof *r), *other;
+	int error;
+
+	if (!r)
+		return sas_fail(ENOMEM, "no memory to join %s", path);
+	r->dir = r->spare = -1;
+	if (!realpath(path, r->path))
+		snprintf(r->path, sizeof r->path, "%s", path);
+	error = open_directory(r, path);
+	if (error)
+		goto failed;
+	other = joined_already(r);
+	if (classic && classic_region && other != classic_region) {
+		error = sas_fail(EBUSY, "the classic calls work on %s, which is joined; SASRegionJoin() joins %s beside it",
+				 classic_region->path, r->path);
+		goto failed;
+	}
+	if (other) {
+		error = join_again(other, o);
+		if (!error)
+			*out = other;
+		discard(r);
+		r = NULL;
+	} else {
+		error = join_new(r, o, classic);
+		if (!error)
+			*out = r;
+	}
+	if (!error && classic)
+		__atomic_store_n(&classic_region, *out, __ATOMIC_RELEASE);
+failed:
+	if (error && r && (error != 0))
+		discard(r);
+	return error;
+}
+
+static void start(void)
+{
+	sas_err_open_env();
+	sas_participant_start();
+}
+
+int sas_region_join(const char *path, const SASRegionOptions *options, int classic, struct sas_region **out)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int error, cancel;
+
+	pthread_once(&once, start);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	sas_process_lock();
+	sas_err_defer();
+	error = join_locked(path, options, classic, out);
+	sas_process_unlock();
+	sas_err_flush();
+	pthread_setcancelstate(cancel, NULL);
+	return error;
+}
+
+/* --- leave */
+
+/* Withdraw it from the fault handler, and wait for the handlers that are inside. */
+static void withdraw(struct sas_region *r)
+{
+	sas_store_seq_cst_u32(&r->life, 0);
+	while (sas_load_seq_cst_u32(&r->handlers))
+		sched_yield();
+	sas_store_release_ptr(&sas_regions[r->number], NULL);
+	sas_fault_restore();
+	if (classic_region == r)
+		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
+}
+
+/* The last participant returns space, and says that there is nothing to recover. table_lock held. */
+static void end_use(struct sas_region *r)
+{
+	uint64_t returned = 0;
+
+	if ((r->flags & SAS_JOIN_READONLY) || sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
+		return;
+	if (sas_block_lock_raw(r) == 0) {
+		sas_space_return(r, 0, &returned);
+		sas_block_unlock_raw(r);
+	}
+	sas_persist(r, sas_at(r, 0), r->anchor.anchor_size);
+	sas_m_store_release_u32(&r->state->clean, 1);
+	sas_persist(r, r->state, sizeof *r->state);
+}
+
+static void unregister(struct sas_region *r)
+{
+	int last;
+
+	sas_thread_release(r);
+	if (!r->run || !r->process || sas_table_lock(r) != 0)
+		return;
+	/* Clean only when the dead are recovered as well: their slots are in use until then. */
+	if (sas_recover_locked(r) >= 0) {
+		sas_process_unregister(r, &last);
+		if (last && !sas_intents_pending(r))
+			end_use(r);
+	}
+	sas_table_unlock(r);
+}
+
+/* Process lock held. Drops everything that this process has of it. */
+void sas_region_release(struct sas_region *r)
+{
+	withdraw(r);
+	unregister(r);
+	sas_region_detach(r);
+}
+
+int sas_region_leave(struct sas_region *r)
+{
+	int error, cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	sas_process_lock();
+	sas_err_defer();
+	error = sas_region_known(r);
+	if (!error && --r->count == 0) {
+		sas_region_release(r);
+		discard(r);
+	}
+	sas_process_unlock();
+	sas_err_flush();
+	pthread_setcancelstate(cancel, NULL);
+	return error;
+}
+
+/* After a reset: the same handle and count, on the region that is there now. Process lock held. */
+int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
+{
+	int error, classic = classic_region == r;
+
+	r->next_generation = r->anchor.generation + 1;
+	sas_region_release(r);
+	do
+		error = try_join(r, o, classic);
+	while (error == -EAGAIN);
+	if (error) {
+		discard(r);
+		return error;
+	}
+	publish(r);
+	if (classic)
+		__atomic_store_n(&classic_region, r, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* A process that exits without leaving says goodbye, so that its regions are clean. Nothing is unmapped: other
+ * threads and later destructors may still look. */
+__attribute__((destructor)) static void leave_at_exit(void)
+{
+	if (pthread_mutex_trylock(&process_lock) != 0)
+		return;
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+
+		if (r && r->process)
+			unregister(r);
+	}
+	pthread_mutex_unlock(&process_lock);
+}

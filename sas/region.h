@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region.h - a region and a thread as this process sees them: data alone. Layer 2.
+ *
+ * What the mechanisms work on. Who changes which field, and the calls that make, join and leave
+ * a region, are in runtime.h.
+ */
+#ifndef SAS_REGION_H
+#define SAS_REGION_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "atomic.h"
+#include "layout.h"
+#include "run.h"
+#include "tiles.h"
+
+#define SAS_REGIONS_MAX 64
+#define SAS_ANCHOR_NAME "SAS00000.DAT"
+#define SAS_TEMPORARY_PREFIX "SAS.tmp."
+
+struct sas_region {
+	unsigned number;                /* in sas_regions[] */
+	uint64_t serial;                /* tells two lives of a number apart */
+	uint32_t count;                 /* joins of this process */
+	unsigned flags;                 /* SAS_JOIN_... */
+	struct sas_m_anchor anchor;     /* the validated copy: geometry comes from here alone */
+	uintptr_t memory;               /* where the region's first byte is mapped */
+	uintptr_t base, end;            /* its addresses, as pointers in it name them */
+	uint64_t segment_size, segments;
+	unsigned segment_shift;
+	int reserved;                   /* the whole range is reserved, not only its segments */
+	const struct sas_m_anchor *live;        /* the anchor page itself: only to see that it is still ours */
+	struct sas_m_state *state;
+	struct sas_m_segment *table;
+	struct sas_run *run;            /* NULL: read-only, and SAS.run could not be mapped */
+	uint8_t *mapped;                /* per segment: 1 mapped in this process */
+	sas_u32_t maps;                 /* counts mappings made: tells a repeated fault from a race */
+	sas_u32_t life;                 /* 1 joined, 0 leaving */
+	sas_u32_t handlers;             /* fault handlers inside */
+	sas_u64_t faults, bus_errors;
+	sas_u64_t bus_address;
+	sas_u32_t fault_errno;          /* why the last fault could not be mended */
+	sas_u32_t poisoned;             /* a sync failed: durability is lost until the next join */
+	uint32_t process;               /* slot + 1; 0: not registered (a fork's child) */
+	uint32_t generation;            /* of this process in this region */
+	uint32_t next_generation;       /* of the anchor that a reset makes */
+	int dir;                        /* descriptor of the directory, checked before use */
+	int spare;                      /* given up when descriptors run out in the fault handler */
+	dev_t dir_dev;
+	ino_t dir_ino;
+	uid_t uid;
+	gid_t gid;
+	char path[PATH_MAX];
+};
+
+/* Regions of this process; read without a lock by the fault handler. */
+extern sas_ptr_t sas_regions[SAS_REGIONS_MAX];
+
+struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
+struct sas_thread {
+	int depth;                      /* inside a library call */
+	int cancel;                     /* the state that the call found */
+	int locks;                      /* ranks held, a bit each: debug builds */
+	struct sas_region *seized;      /* SASSeize(): this thread holds its block lock across calls */
+	unsigned seizes;
+	struct sas_membership member[SAS_REGIONS_MAX];
+};
+
+/* --- small things */
+static inline void *sas_at(const struct sas_region *r, uint64_t offset)
+{
+	return (void *)(r->memory + offset);
+}
+/* The joined region whose addresses hold `address`; NULL. Async-signal-safe. */
+static inline struct sas_region *sas_region_of(uintptr_t address)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+
+		if (r && address >= r->base && address < r->end)
+			return r;
+	}
+	return 0;
+}
+static inline uint64_t sas_segment_of(const struct sas_region *r, uint64_t offset)
+{
+	return offset >> r->segment_shift;
+}
+
+#endif

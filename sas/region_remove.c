@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region_remove.c - the end of a region: remove and reset.
+ *
+ * Order: the anchor file's lock, exclusively, so that nobody is joining; the region is stamped dead in its state
+ * page, which every participant has mapped, so that their next call gives ESTALE; segments, SAS.run and
+ * temporary files go, and the anchor last. A death after the stamp leaves a dead region, which the next join (or
+ * remove) finishes. Files stay as they are under the mappings of others: unlinked, never truncated.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include "anchor.h"
+#include "err.h"
+#include "inspect.h"
+#include "persist.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+struct killing {
+	const struct sas_m_anchor *anchor;
+	int error;
+};
+
+/* Only what is a segment of this region by its trailer, and our own names. */
+static int delete_one(int dir, const char *name, void *arg)
+{
+	struct killing *k = arg;
+	struct sas_m_trailer t;
+	int64_t n = sas_segment_number(name);
+	int fd, ours = strcmp(name, SAS_RUN_NAME) == 0;
+
+	if (n > 0) {
+		fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+		if (fd < 0)
+			return 0;
+		ours = sas_port->pread(fd, &t, sizeof t, k->anchor->segment_size) == sizeof t &&
+		       sas_trailer_fits(&t, k->anchor, (uint64_t)n);
+		sas_port->close(fd);
+	}
+	if (ours)
+		k->error = sas_port->unlinkat(dir, name, 0);
+	return k->error == -ENOENT ? 0 : k->error;
+}
+
+static int delete_files(int dir, const char *path, const struct sas_m_anchor *anchor)
+{
+	struct killing k = { anchor, 0 };
+	int error = sas_directory_each(dir, delete_one, &k);
+
+	if (!error)
+		error = sas_file_sweep(dir);
+	if (!error)
+		error = sas_port->unlinkat(dir, SAS_ANCHOR_NAME, 0);
+	return error && error != -ENOENT ? sas_fail(-error, "%s: not all files could be deleted: %s", path,
+						    strerror(-error)) : 0;
+}
+
+static int lock_exclusively(const char *path, int fd)
+{
+	uint64_t until = sas_port->now_ns() + 10000000000ULL;
+	int error;
+
+	while ((error = sas_port->flock(fd, LOCK_EX | LOCK_NB)) == -EAGAIN) {
+		if (sas_port->now_ns() > until)
+			return sas_fail(EBUSY, "%s: somebody is joining, copying or removing it", path);
+		sched_yield();
+	}
+	return error ? sas_fail(-error, "%s: cannot be locked: %s", path, strerror(-error)) : 0;
+}
+
+/* The anchor's page loses its magic and keeps its generation, from which the next region counts on. */
+static int unformat(const char *path, int anchor_fd)
+{
+	static const uint64_t none;
+	int error = sas_port_pwrite_all(anchor_fd, &none, sizeof none, offsetof(struct sas_m_anchor, magic));
+
+	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be written: %s", path, strerror(-error)) : 0;
+}
+
+/* Preallocated files are somebody else's: they stay. */
+static int destroy(int dir, const char *path, int anchor_fd, const struct sas_m_anchor *anchor)
+{
+	if (anchor->incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		return unformat(path, anchor_fd);
+	return delete_files(dir, path, anchor);
+}
+
+/* The anchor's descriptor, locked exclusively, of the region that r has joined. */
+static int open_and_lock(struct sas_region *r, int *fd)
+{
+	int dir = sas_region_dir(r), error;
+
+	*fd = dir < 0 ? dir : sas_port->openat(dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (*fd < 0)
+		return sas_fail(*fd == -ENOENT ? ESTALE : -*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
+	error = lock_exclusively(r->path, *fd);
+	if (!error && sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
+		error = sas_fail(ESTALE, "%s: was reset or removed by somebody else", r->path);
+	if (error)
+		sas_port->close(*fd);
+	return error;
+}
+
+static void stamp_dead(struct sas_region *r)
+{
+	sas_m_store_release_u32(&r->state->life, SAS_M_LIFE_DEAD);
+	sas_port->msync((void *)((uintptr_t)r->state & ~(SAS_M_PAGE - 1)), SAS_M_PAGE, MS_SYNC);
+}
+
+static int remove_locked(struct sas_region *r)
+{
+	int fd, error = open_and_lock(r, &fd);
+
+	if (error)
+		return error;
+	stamp_dead(r);
+	error = destroy(sas_region_dir(r), r->path, fd, &r->anchor);
+	sas_port->close(fd);
+	return error;
+}
+
+int sas_region_remove(struct sas_region *r)
+{
+	int error;
+
+	sas_process_lock();
+	error = sas_region_known(r);
+	if (!error && (r->flags & SAS_JOIN_READONLY))
+		error = sas_fail(EROFS, "%s: joined read-only", r->path);
+	if (!error)
+		error = remove_locked(r);
+	if (!error)
+		r->count = 1;           /* all joins of this process are over */
+	sas_process_unlock();
+	if (error)
+		return error;
+	return sas_region_leave(r);
+}
+
+/* Joined by nobody here: the stamp is written to the file, which is where all mappings look. */
+static int remove_inspected(struct sas_inspect *in, int force)
+{
+	static const uint32_t dead = SAS_M_LIFE_DEAD;
+	int fd, error;
+
+	fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", in->path, strerror(-fd));
+	error = lock_exclusively(in->path, fd);
+	if (!error)
+		error = sas_inspect_reload(in);
+	if (!error && in->alive && !force)
+		error = sas_fail(EBUSY, "%s: %u processes have joined it", in->path, in->alive);
+	if (!error)
+		error = sas_port_pwrite_all(fd, &dead, sizeof dead, SAS_M_PAGE + offsetof(struct sas_m_state, life));
+	if (!error)
+		error = destroy(in->dir, in->path, fd, &in->anchor);
+	sas_port->close(fd);
+	return error;
+}
+
+int sas_region_remove_path(const char *path, int force)
+{
+	struct sas_inspect *in = NULL;
+	int error = sas_inspect_open(path, &in);
+
+	if (!error)
+		error = remove_inspected(in, force);
+	if (in)
+		sas_inspect_close(in);
+	return error;
+}
+
+int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
+{
+	int error;
+
+	sas_port->flock(anchor_fd, LOCK_UN);
+	error = lock_exclusively(r->path, anchor_fd);
+	return error ? error : destroy(r->dir, r->path, anchor_fd, &r->anchor);
+}
+
+/* --- reset */
+
+/* "0,2,3", as sas_numa_parse() reads it; NULL for all nodes. */
+static const char *nodes_of(const uint64_t mask[16], char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (unsigned node = 0; node < 1024 && used + 6 < size; node++)
+		if (mask[node / 64] >> (node % 64) & 1)
+			used += (size_t)snprintf(text + used, size - used, used ? ",%u" : "%u", node);
+	return used ? text : NULL;
+}
+
+static void options_of(const struct sas_region *r, SASRegionOptions *o, char *nodes, size_t size)
+{
+	SASRegionOptionsInit(o);
+	o->flags = SAS_JOIN_CREATE | (r->flags & SAS_JOIN_EAGER);
+	if (r->anchor.compat & SAS_M_COMPAT_SPARSE)
+		o->flags |= SAS_JOIN_SPARSE;
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		o->flags |= SAS_JOIN_PREALLOCATED;
+	o->mode = r->anchor.mode;
+	o->base = r->anchor.base;
+	o->regionSize = r->anchor.region_size;
+	o->segmentSize = r->anchor.segment_size;
+	o->durability = (sas_durability_t)r->anchor.durability;
+	o->numaPolicy = (sas_numa_t)r->anchor.numa_policy;
+	o->numaNodes = nodes_of(r->anchor.numa_nodes, nodes, size);
+}
+
+/* In place, peers would see the new region under the old one's addresses. */
+static int refuse_peers(struct sas_region *r)
+{
+	unsigned living;
+	int error;
+
+	if (!(r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
+		return 0;
+	error = sas_table_lock(r);
+	if (error)
+		return error;
+	living = sas_living_locked(r);
+	sas_table_unlock(r);
+	return living > 1 ? sas_fail(EBUSY, "%s: others have joined it; preallocated files are reset by who is alone",
+				     r->path) : 0;
+}
+
+/*
+ * The process keeps its handle: everything mapped is dropped, the files are deleted, and the region is made and
+ * attached anew. A peer that joins in between makes the new region, or finds it.
+ */
+int sas_region_reset(struct sas_region *r)
+{
+	SASRegionOptions o;
+	char nodes[4096];
+	int error;
+
+	sas_process_lock();
+	error = sas_region_known(r);
+	if (!error && (r->flags & SAS_JOIN_READONLY))
+		error = sas_fail(EROFS, "%s: joined read-only", r->path);
+	if (!error)
+		error = refuse_peers(r);
+	if (!error)
+		error = remove_locked(r);
+	if (!error) {
+		options_of(r, &o, nodes, sizeof nodes);
+		error = sas_region_rejoin(r, &o);
+	}
+	sas_process_unlock();
+	return error;
+}

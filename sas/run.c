@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnu/libc-version.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include "err.h"
+#include "hash.h"
+#include "index.h"
+#include "port.h"
+#include "run.h"
+#include "region.h"
+
+uint64_t sas_run_layout(void)
+{
+	struct { uint64_t mutex, thread, header; char libc[32]; } key;
+
+	memset(&key, 0, sizeof key);
+	key.mutex = sizeof(pthread_mutex_t);
+	key.thread = sizeof(struct sas_run_thread);
+	key.header = sizeof(struct sas_run_header);
+	/* The layout of robust mutexes is part of glibc's ABI; the name tells glibc from others. */
+	memcpy(key.libc, "glibc", 6);
+	return sas_hash64(&key, sizeof key);
+}
+
+static int make_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t a;
+	int error = pthread_mutexattr_init(&a);
+
+	if (error)
+		return -error;
+	pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+	memset(lock, 0, sizeof *lock);
+	error = pthread_mutex_init(lock, &a);
+	pthread_mutexattr_destroy(&a);
+	return -error;
+}
+
+int sas_run_lock(pthread_mutex_t *lock, int *died)
+{
+	int error = pthread_mutex_lock(lock);
+
+	*died = 0;
+	if (error == EOWNERDEAD) {
+		*died = 1;
+		error = pthread_mutex_consistent(lock);
+	}
+	return -error;
+}
+
+void sas_run_unlock(pthread_mutex_t *lock)
+{
+	pthread_mutex_unlock(lock);
+}
+
+int sas_run_reserve(struct sas_run *run, uint64_t offset, uint64_t size)
+{
+	static const char zero[4096];
+	struct stat st;
+	int error = sas_port->fallocate(run->fd, 0, offset, size);
+
+	if (error != -EOPNOTSUPP)
+		return error;
+	/* No fallocate here: writing the bytes takes their space as well, where nothing is written yet. */
+	error = sas_port->fstat(run->fd, &st);
+	for (uint64_t at = (uint64_t)st.st_size; !error && at < offset + size; at = (at | 4095) + 1)
+		error = sas_port_pwrite_all(run->fd, zero, 4096 - (at & 4095), at);
+	return error;
+}
+
+static int map_run(struct sas_run *run, int protection)
+{
+	void *p = sas_port->mmap(NULL, run->size, protection, MAP_SHARED, run->fd, 0);
+
+	if (SAS_MAP_FAILED(p))
+		return (int)(intptr_t)p;
+	sas_port->madvise(p, run->size, MADV_DONTDUMP);
+	run->header = p;
+	run->processes = (void *)((char *)p + SAS_RUN_PROCESS_OFFSET);
+	run->threads = (void *)((char *)p + SAS_RUN_THREAD_OFFSET);
+	run->index = (char *)p + SAS_RUN_INDEX_OFFSET;
+	return 0;
+}
+
+void sas_run_drop(struct sas_run *run)
+{
+	if (sas_fetch_add_seq_cst_u32(&run->references, (uint32_t)-1) != 1)
+		return;
+	if (run->header)
+		sas_port->munmap(run->header, run->size);
+	if (run->fd >= 0)
+		sas_port->close(run->fd);
+	free(run);
+}
+
+/* Is the mapped header one that this process can work with? */
+static int usable(const struct sas_region *r, const struct sas_run_header *h, uint64_t file_size)
+{
+	uint64_t threads = sas_load_relaxed_u32(&h->thread_top), processes = sas_load_relaxed_u32(&h->process_top);
+	uint8_t boot[16];
+
+	if (threads > SAS_RUN_THREADS || SAS_RUN_THREAD_OFFSET + threads * 256 > file_size ||
+	    processes > SAS_RUN_PROCESSES)
+		return 0;
+	sas_port_boot_id(boot);
+	return sas_m_load_acquire_u64(&h->magic) == SAS_RUN_MAGIC && h->layout == sas_run_layout() &&
+	       memcmp(h->boot_id, boot, 16) == 0 && memcmp(h->uuid, r->anchor.uuid, 16) == 0 &&
+	       h->generation == r->anchor.generation;
+}
+
+static int make_header(struct sas_region *r, struct sas_run *run)
+{
+	struct sas_run_header *h = run->header;
+	int error;
+
+	sas_m_store_release_u64(&h->magic, 0);
+	memset((char *)h + sizeof h->magic, 0, sizeof *h - sizeof h->magic);
+	h->layout = sas_run_layout();
+	sas_port_boot_id(h->boot_id);
+	memcpy(h->uuid, r->anchor.uuid, 16);
+	h->generation = r->anchor.generation;
+	error = make_lock(&h->table_lock);
+	if (!error)
+		error = make_lock(&h->block_lock);
+	sas_store_relaxed_u32(&h->index_epoch, 1);
+	if (!error)
+		sas_m_store_release_u64(&h->magic, SAS_RUN_MAGIC);
+	return error;
+}
+
+/*
+ * Format the file. The caller holds the anchor file's lock exclusively, so nobody is joining; and a
+ * process that has joined holds a file lock in it, whatever the layout that it was made with.
+ */
+static int format(struct sas_region *r, struct sas_run *run)
+{
+	int error = sas_port->ofd_test(run->fd, F_WRLCK, 0, 0);
+
+	if (error > 0)
+		return sas_fail(EBUSY, "%s/" SAS_RUN_NAME ": in use on another host, or by a program with another C "
+				"library; the region can be joined here when that has left", r->path);
+	if (!error && !(r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
+		error = sas_port->ftruncate(run->fd, 0);
+	if (!error)
+		error = sas_run_reserve(run, 0, SAS_RUN_PROCESS_OFFSET);
+	if (!error)
+		error = sas_run_reserve(run, SAS_RUN_INDEX_OFFSET, sas_index_fixed_size(r));
+	if (!error)
+		error = map_run(run, PROT_READ | PROT_WRITE);
+	if (!error) {
+		memset(run->index, 0, sas_index_fixed_size(r));
+		error = make_header(r, run);
+	}
+	return error < 0 ? sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be formatted: %s", r->path, strerror(-error)) : 0;
+}
+
+static int open_file(struct sas_region *r)
+{
+	int fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	struct stat st;
+	int error;
+
+	if (fd == -ENOENT) {
+		fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				      r->anchor.mode);
+		if (fd == -EEXIST)
+			return open_file(r);
+		if (fd >= 0) {
+			error = sas_port->fchmod(fd, r->anchor.mode);
+			/* Where we may not give it away, the check below decides. */
+			if (!error && sas_port->fstat(fd, &st) == 0 && (st.st_uid != r->uid || st.st_gid != r->gid))
+				sas_port->fchown(fd, r->uid, r->gid);
+			if (error) {
+				sas_port->close(fd);
+				return error;
+			}
+		}
+	}
+	if (fd < 0)
+		return fd;
+	error = sas_port->fstat(fd, &st);
+	if (!error && (!S_ISREG(st.st_mode) || st.st_gid != r->gid || (st.st_mode & 07777) != r->anchor.mode ||
+		       (st.st_uid != r->uid && !(r->anchor.mode & 0020))))
+		error = -EPERM;         /* another owner, group or mode than the anchor's */
+	if (error) {
+		sas_port->close(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* One try: map what is there if it is usable. 0; 1: it must be formatted; -errno. */
+static int try_open(struct sas_region *r, struct sas_run *run)
+{
+	struct stat st;
+	int error = sas_port->fstat(run->fd, &st);
+
+	if (error)
+		return error;
+	if ((uint64_t)st.st_size < SAS_RUN_INDEX_OFFSET + sas_index_fixed_size(r))
+		return 1;
+	error = map_run(run, PROT_READ | PROT_WRITE);
+	if (error)
+		return error;
+	if (usable(r, run->header, (uint64_t)st.st_size))
+		return 0;
+	sas_port->munmap(run->header, run->size);
+	run->header = NULL;
+	return 1;
+}
+
+int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh)
+{
+	struct sas_run *run = calloc(1, sizeof *run);
+	int error;
+
+	*fresh = 0;
+	if (!run)
+		return sas_fail(ENOMEM, "no memory to join %s", r->path);
+	run->size = SAS_RUN_INDEX_OFFSET + sas_index_size(r);
+	sas_store_relaxed_u32(&run->references, 1);
+	run->fd = open_file(r);
+	if (run->fd < 0) {
+		error = sas_fail(-run->fd, "%s/" SAS_RUN_NAME ": cannot be opened for writing: %s", r->path,
+				 run->fd == -EPERM ? "its owner, group or mode differ from those of " SAS_ANCHOR_NAME
+				 : strerror(-run->fd));
+		goto failed;
+	}
+	error = try_open(r, run);
+	if (error > 0) {
+		/* The change of the lock is not atomic: look again, somebody may have formatted it meanwhile. */
+		sas_port->flock(anchor_fd, LOCK_UN);
+		error = sas_port->flock(anchor_fd, LOCK_EX);
+		if (!error)
+			error = try_open(r, run);
+		if (error > 0) {
+			*fresh = 1;
+			error = format(r, run);
+		}
+		if (!error)
+			error = sas_port->flock(anchor_fd, LOCK_SH);
+	}
+	if (error < 0)
+		goto failed;
+	r->run = run;
+	return 0;
+failed:
+	sas_run_drop(run);
+	return error;
+}

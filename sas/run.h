@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.h - SAS.run: the run-time state that the participants of one host share. Layer 2.
+ *
+ * Nothing in it is needed in a copy of the region, and nothing survives a reboot: it is formatted
+ * anew when its boot, region or layout is not ours and nobody lives in it. It may therefore hold
+ * the C library's process-shared mutexes; `layout` tells which library and compiler made them.
+ *
+ * The file is mapped at its largest size; file space is taken as it grows, so that no store
+ * meets a hole: thread and process slots in steps, the index of a segment when it is first built.
+ *
+ * Locks (see region.h for the order): table_lock covers the slots' allocation, the top counts, and
+ * the transitions of `clean` in the anchor. block_lock covers the maps and everything in the index area.
+ * Crash: both locks are robust. The slots are changed so that each single store leaves them whole;
+ * the index is covered by the REINDEX intent of the thread that changes it.
+ */
+#ifndef SAS_RUN_H
+#define SAS_RUN_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include "atomic.h"
+
+#define SAS_RUN_NAME "SAS.run"
+#define SAS_RUN_MAGIC 0x31304E5552534153ULL     /* "SASRUN01" */
+#define SAS_RUN_PROCESSES 4096U
+#define SAS_RUN_THREADS 16384U
+#define SAS_RUN_STEP 64U                /* slots that the file grows by */
+
+struct sas_run_header {
+	uint64_t magic;                 /* written last */
+	uint64_t layout;
+	uint8_t boot_id[16];
+	uint8_t uuid[16];
+	uint32_t generation;            /* the anchor's */
+	uint32_t reserved;
+	pthread_mutex_t table_lock __attribute__((aligned(64)));
+	sas_u32_t process_top, thread_top;      /* slots below have file space and made mutexes */
+	sas_u32_t recoveries;
+	sas_u32_t index_epoch;          /* an index of another epoch is stale */
+	sas_u64_t directory_time;       /* st_mtime of the directory, ns, when all files were last seen in place */
+	pthread_mutex_t block_lock __attribute__((aligned(64)));
+	sas_u32_t block_owner;          /* thread slot + 1 of the holder, while it changes something */
+	sas_u32_t taken;                /* chunks taken since space was last returned */
+	sas_u32_t block_dirty;          /* a holder of block_lock died: recover before the index is used */
+};
+
+#define SAS_RUN_FREE 0U
+#define SAS_RUN_USED 1U
+
+/* A process that has joined. 128 bytes. */
+struct sas_run_process {
+	sas_u32_t state;                /* published last */
+	uint32_t pid;                   /* in its own pid namespace: for people */
+	uint64_t pid_namespace;
+	uint64_t token;                 /* random: tells two lives of a slot apart */
+	uint64_t joined_at;
+	uint32_t generation;
+	uint32_t read_only;
+	uint8_t reserved[88];
+};
+
+/* A thread that has called. 256 bytes. Its intent log has the same number. */
+struct sas_run_thread {
+	pthread_mutex_t life;           /* robust; held as long as the thread lives; first, its first word is the
+					 * futex word: 0 free, else the owner's id and FUTEX_OWNER_DIED */
+	sas_u32_t state __attribute__((aligned(64)));
+	uint32_t process;
+	uint32_t tid;
+	uint32_t generation;
+	sas_u64_t allocations, frees;   /* written by the owner alone */
+	uint8_t reserved[160];
+};
+
+#define SAS_RUN_PROCESS_OFFSET 4096UL
+#define SAS_RUN_THREAD_OFFSET (SAS_RUN_PROCESS_OFFSET + SAS_RUN_PROCESSES * 128UL)
+#define SAS_RUN_INDEX_OFFSET (SAS_RUN_THREAD_OFFSET + SAS_RUN_THREADS * 256UL)
+
+_Static_assert(sizeof(struct sas_run_header) <= 4096, "run header");
+_Static_assert(sizeof(struct sas_run_process) == 128, "process slot");
+_Static_assert(sizeof(struct sas_run_thread) == 256, "thread slot");
+
+/* A mapping of SAS.run. Threads hold mutexes in it, so it stays until the last of them has let go. */
+struct sas_run {
+	struct sas_run_header *header;
+	struct sas_run_process *processes;
+	struct sas_run_thread *threads;
+	char *index;
+	size_t size;                    /* of the mapping */
+	int fd;
+	sas_u32_t references;           /* the region's, and one per thread slot of this process */
+};
+
+struct sas_region;
+
+/* What tells C libraries with other mutexes apart. */
+uint64_t sas_run_layout(void);
+/* Open r's SAS.run, or format it when it is absent or nobody can live in it. The caller holds a shared lock on
+ * the anchor file `anchor_fd`; formatting changes it to exclusive and back. *fresh: it was formatted. */
+int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh);
+/* File space for [offset, offset + size) of the mapping. */
+int sas_run_reserve(struct sas_run *run, uint64_t offset, uint64_t size);
+void sas_run_drop(struct sas_run *run);
+/* A robust lock of the header; *died when its last owner did. -errno. */
+int sas_run_lock(pthread_mutex_t *lock, int *died);
+void sas_run_unlock(pthread_mutex_t *lock);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime.h - joining and leaving, the frame around every call, recovery. Layer 3.
+ *
+ * Lock order (a thread takes them from the top down only):
+ *   1  process lock      this process: joins, leaves, the list of regions; held over fork
+ *   2  anchor file lock  all processes: joining (shared) against formatting, reset, removal (exclusive)
+ *   3  table_lock        SAS.run: slots
+ *   4  a dead thread's life mutex, by who recovers it; a living one is only tried
+ *   5  block_lock        SAS.run: maps and index
+ *
+ * Multi-host: table_lock and block_lock stand for the address locks of the anchor's state page
+ * and of a segment's map; nothing in a segment names a pid, a descriptor or a mutex.
+ */
+#ifndef SAS_RUNTIME_H
+#define SAS_RUNTIME_H
+
+#include "region.h"
+
+struct SASRegionOptions;
+
+/* --- region.c: this process's regions */
+int sas_region_join(const char *path, const struct SASRegionOptions *options, int classic, struct sas_region **out);
+int sas_region_leave(struct sas_region *r);
+struct sas_region *sas_region_default(void);
+/* Checks a handle that a program gave. EINVAL with a sentence. */
+int sas_region_known(const struct sas_region *r);
+int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
+void sas_region_release(struct sas_region *r);          /* after reset/remove: drop everything mapped */
+/* Map and register, the anchor file locked; -ESTALE: stamped dead. detach: the opposite, without unregistering. */
+int sas_region_attach(struct sas_region *r, int anchor_fd);
+void sas_region_detach(struct sas_region *r);
+void sas_process_lock(void);
+void sas_process_unlock(void);
+void sas_memrange(uintptr_t *low, uintptr_t *high);
+void sas_memrange_set(uintptr_t low, uintptr_t high);
+
+/* --- region_create.c */
+/* Make the anchor of a new region in r's directory; -EEXIST when somebody was faster. */
+int sas_region_create(struct sas_region *r, const struct SASRegionOptions *options, int classic);
+/* In files that exist at full size; the anchor's is open and locked. 0 also when it is a region already. */
+int sas_region_create_preallocated(struct sas_region *r, int anchor_fd, const struct SASRegionOptions *options);
+
+/* --- region_remove.c */
+/* The region is stamped dead: delete its files, if its remover is gone. Anchor lock shared, on return free. */
+int sas_region_complete_removal(struct sas_region *r, int anchor_fd);
+int sas_region_remove(struct sas_region *r);
+int sas_region_remove_path(const char *path, int force);
+int sas_region_reset(struct sas_region *r);
+
+/* --- participant.c: the frame of a call, threads, processes */
+#define SAS_CALL_WRITE 1U       /* EROFS in a read-only region */
+#define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
+/* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
+int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
+void sas_call_end(struct sas_thread *t);
+/* Register the process: a slot and a generation. Holds the process lock; takes table_lock. */
+int sas_process_register(struct sas_region *r);
+void sas_process_unregister(struct sas_region *r, int *last);
+void sas_thread_release(struct sas_region *r);          /* the calling thread's slot */
+int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r);    /* -1: none */
+int sas_table_lock(struct sas_region *r);
+void sas_table_unlock(struct sas_region *r);
+void sas_participant_start(void);                       /* once per process */
+
+/* --- log_grow.c */
+/* Make a chunk of further intent logs. Called by the thread of slot `slot`; table_lock held. */
+int sas_log_grow(struct sas_region *r, uint64_t slot);
+
+/* --- recover.c */
+/* Recover dead threads and free dead processes' slots; table_lock held. How many threads. */
+int sas_recover_locked(struct sas_region *r);
+int sas_recover(struct sas_region *r);
+/* All logs, whoever wrote them: nobody lives in the region. */
+int sas_recover_all_logs(struct sas_region *r);
+/* Some slot's log is not idle. table_lock held. */
+int sas_intents_pending(struct sas_region *r);
+/* Processes that live: their slots in use. table_lock held. */
+unsigned sas_living_locked(struct sas_region *r);
+/* Another boot, not left cleanly: check and normalise the maps, or -EUCLEAN. */
+int sas_recover_boot(struct sas_region *r);
+
+/* --- check.c: only what fits together, not the bytes of free space. How many problems; -errno. */
+long sas_check_structure(const char *path, void (*problem)(const char *, uint64_t, const char *, void *), void *arg);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "anchor.h"
+#include "err.h"
+#include "numa.h"
+#include "persist.h"
+#include "port.h"
+#include "sasregion.h"
+#include "segment.h"
+#include "xattr.h"
+
+char *sas_segment_name(char name[SAS_SEGMENT_NAME], uint64_t number)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char text[16], *p = name;
+	unsigned n = 0;
+
+	do {
+		text[n++] = digits[number & 15];
+		number >>= 4;
+	} while (number || n < 5);
+	*p++ = 'S';
+	*p++ = 'A';
+	*p++ = 'S';
+	while (n > 0)
+		*p++ = text[--n];
+	memcpy(p, ".DAT", 5);
+	return name;
+}
+
+int64_t sas_segment_number(const char *name)
+{
+	size_t length = strlen(name);
+	char again[SAS_SEGMENT_NAME], *end;
+	uint64_t n;
+
+	if (length < 12 || length >= SAS_SEGMENT_NAME || strncmp(name, "SAS", 3) != 0)
+		return -1;
+	n = strtoull(name + 3, &end, 16);
+	if (strcmp(end, ".DAT") != 0 || n >= SAS_M_MAX_SEGMENTS || strcmp(sas_segment_name(again, n), name) != 0)
+		return -1;
+	return (int64_t)n;
+}
+
+/* Programs that close all descriptors close ours too, and may get another file under its number. */
+int sas_region_dir(struct sas_region *r)
+{
+	struct stat st;
+	int fd;
+
+	if (sas_port->fstat(r->dir, &st) == 0 && st.st_dev == r->dir_dev && st.st_ino == r->dir_ino)
+		return r->dir;
+	fd = sas_port->openat(AT_FDCWD, r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	if (sas_port->fstat(fd, &st) != 0 || st.st_dev != r->dir_dev || st.st_ino != r->dir_ino) {
+		sas_port->close(fd);
+		return -ESTALE;
+	}
+	/* The old number is not closed: it is somebody else's now. */
+	r->dir = fd;
+	return fd;
+}
+
+/* When the descriptors have run out, the spare one makes room. */
+static int open_or_spare(struct sas_region *r, const char *name)
+{
+	int access = r->flags & SAS_JOIN_READONLY ? O_RDONLY : O_RDWR;
+	int flags = access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int dir = sas_region_dir(r), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = sas_port->openat(dir, name, flags, 0);
+	if ((fd != -EMFILE && fd != -ENFILE) || r->spare < 0)
+		return fd;
+	sas_port->close(r->spare);
+	r->spare = -1;
+	return sas_port->openat(dir, name, flags, 0);
+}
+
+static void close_and_keep_spare(struct sas_region *r, int fd)
+{
+	sas_port->close(fd);
+	if (r->spare < 0) {
+		fd = sas_port->openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0);
+		r->spare = fd < 0 ? -1 : fd;
+	}
+}
+
+static int examine(const struct sas_region *r, uint64_t n, int fd)
+{
+	int preallocated = (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
+	struct sas_m_trailer trailer;
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
+
+	if (error)
+		return error;
+	if (!S_ISREG(st.st_mode))
+		return -EUCLEAN;
+	if ((st.st_mode & 07777) != r->anchor.mode || st.st_gid != r->gid ||
+	    (st.st_uid != r->uid && !(r->anchor.mode & 0020)))
+		return -EPERM;
+	if (preallocated)
+		return (uint64_t)st.st_size >= r->segment_size ? 0 : -EUCLEAN;
+	if ((uint64_t)st.st_size != r->segment_size + SAS_M_PAGE)
+		return -EUCLEAN;
+	if (sas_port->pread(fd, &trailer, sizeof trailer, r->segment_size) != sizeof trailer ||
+	    !sas_trailer_fits(&trailer, &r->anchor, n))
+		return -EUCLEAN;
+	return 0;
+}
+
+int sas_segment_open(struct sas_region *r, uint64_t n, int *fd)
+{
+	char name[SAS_SEGMENT_NAME];
+	int error;
+
+	*fd = open_or_spare(r, sas_segment_name(name, n));
+	if (*fd < 0)
+		return *fd;
+	error = examine(r, n, *fd);
+	if (error)
+		close_and_keep_spare(r, *fd);
+	return error;
+}
+
+static int map_fd(struct sas_region *r, uint64_t n, int fd)
+{
+	int protection = r->flags & SAS_JOIN_READONLY ? PROT_READ : PROT_READ | PROT_WRITE;
+	void *want = sas_at(r, n << r->segment_shift), *got;
+	int kind = r->anchor.durability == SASDurability__PMEM ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
+
+	/* Over our own reservation, or where nothing may be. */
+	got = sas_port->mmap(want, r->segment_size, protection,
+			     kind | (r->reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE), fd, 0);
+	if (got == (void *)(intptr_t)-EEXIST && sas_segment_mapped(r, n))
+		return 0;
+	if (SAS_MAP_FAILED(got))
+		return (int)(intptr_t)got;
+	if (got != want) {
+		sas_port->munmap(got, r->segment_size);
+		return -EADDRINUSE;
+	}
+	__atomic_store_n(&r->mapped[n], 1, __ATOMIC_RELEASE);
+	sas_fetch_add_seq_cst_u32(&r->maps, 1);
+	return 0;
+}
+
+/* Two threads may both map it: the second mapping replaces the first by the same file, in one step. */
+int sas_segment_map_quiet(struct sas_region *r, uint64_t n)
+{
+	int fd, error = sas_segment_open(r, n, &fd);
+
+	if (error)
+		return error;
+	error = map_fd(r, n, fd);
+	close_and_keep_spare(r, fd);
+	return error;
+}
+
+static const char *cause(int error)
+{
+	switch (error) {
+	case -ENOENT: return "the file is missing";
+	case -EUCLEAN: return "the file is not this segment of this region, or is cut short";
+	case -EPERM: return "its owner, group or mode differ from those of " SAS_ANCHOR_NAME;
+	case -ELOOP: return "it is a symbolic link";
+	case -ESTALE: return "the region's directory has gone";
+	default: return strerror(-error);
+	}
+}
+
+int sas_segment_need(struct sas_region *r, uint64_t n)
+{
+	char name[SAS_SEGMENT_NAME];
+	int error;
+
+	if (sas_segment_mapped(r, n))
+		return 0;
+	error = sas_segment_map_quiet(r, n);
+	if (error)
+		return sas_fail(-error, "%s/%s: cannot be mapped: %s", r->path, sas_segment_name(name, n), cause(error));
+	return 0;
+}
+
+int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	for (uint64_t n = sas_segment_of(r, offset); n <= sas_segment_of(r, offset + size - 1); n++) {
+		int error = sas_segment_need(r, n);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+struct making { struct sas_region *r; uint64_t n; };
+
+int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n)
+{
+	struct sas_m_trailer t;
+	int error;
+
+	memset(&t, 0, sizeof t);
+	t.magic = SAS_M_MAGIC_TRAILER;
+	t.format = SAS_M_FORMAT;
+	t.header_size = sizeof t;
+	memcpy(t.uuid, a->uuid, 16);
+	t.number = n;
+	t.base = a->base;
+	t.region_size = a->region_size;
+	t.segment_size = a->segment_size;
+	t.generation = a->generation;
+	t.checksum = sas_trailer_checksum(&t);
+	error = sas_port->fallocate(fd, 0, a->segment_size, SAS_M_PAGE);
+	if (!error || error == -EOPNOTSUPP)
+		error = sas_port_pwrite_all(fd, &t, sizeof t, a->segment_size);
+	if (!error)
+		sas_xattr_describe(fd, &t);
+	return error;
+}
+
+static int fill_segment(int fd, void *arg)
+{
+	const struct making *m = arg;
+	int error = sas_port->ftruncate(fd, m->r->segment_size + SAS_M_PAGE);
+
+	return error ? error : sas_segment_write_trailer(fd, &m->r->anchor, m->n);
+}
+
+/* A file that is in place without its table entry: a creator died in between, or it is foreign. */
+static int take_over(struct sas_region *r, uint64_t n)
+{
+	char name[SAS_SEGMENT_NAME];
+	int fd, error = sas_segment_open(r, n, &fd);
+
+	if (error)
+		return sas_fail(-error, "%s/%s: is in the way of a new segment: %s", r->path,
+				sas_segment_name(name, n), cause(error));
+	close_and_keep_spare(r, fd);
+	return 0;
+}
+
+int sas_segment_make(struct sas_region *r, uint64_t n)
+{
+	struct making m = { r, n };
+	char name[SAS_SEGMENT_NAME];
+	int dir, error;
+
+	if (sas_segment_present(r, n))
+		return 0;
+	sas_segment_name(name, n);
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		return sas_fail(ENOSPC, "%s: all preallocated segment files are full; %s does not exist", r->path, name);
+	dir = sas_region_dir(r);
+	if (dir < 0)
+		return sas_fail(-dir, "%s: the directory cannot be opened: %s", r->path, strerror(-dir));
+	error = sas_file_publish(dir, r->path, name, r->anchor.mode, r->uid, r->gid, fill_segment, &m);
+	if (error == -EEXIST)
+		error = take_over(r, n);
+	if (error)
+		return error;
+	/* The name must be on the disk before the table says that it is there. */
+	if (r->anchor.durability != SASDurability__PROCESS) {
+		error = sas_port->fsync(dir);
+		if (error)
+			return sas_fail(-error, "%s: cannot be synced: %s", r->path, strerror(-error));
+	}
+	/* Publish: a death before leaves a whole file that take_over() accepts. Pairs with the
+	 * acquire in sas_segment_present(). */
+	sas_m_store_release_u32(&r->table[n].file, SAS_M_SEGMENT_PRESENT);
+	return sas_persist(r, &r->table[n], sizeof r->table[n]);
+}
+
+int sas_segment_verify_all(struct sas_region *r)
+{
+	char name[SAS_SEGMENT_NAME];
+	struct stat st;
+
+	for (uint64_t n = 0; n < r->segments; n++) {
+		int error;
+
+		if (!sas_segment_present(r, n))
+			continue;
+		error = sas_port->fstatat(r->dir, sas_segment_name(name, n), &st, AT_SYMLINK_NOFOLLOW);
+		if (error == -ENOENT)
+			return sas_fail(ENOENT, "%s/%s: the file is missing: the segment table of " SAS_ANCHOR_NAME
+					" (offset %llu) lists it; half a copy?", r->path, name,
+					(unsigned long long)(r->anchor.table_offset + n * sizeof(struct sas_m_segment)));
+		if (error)
+			return sas_fail(-error, "%s/%s: %s", r->path, name, strerror(-error));
+		if (!S_ISREG(st.st_mode))
+			return sas_fail(EUCLEAN, "%s/%s: is not a regular file", r->path, name);
+	}
+	return 0;
+}

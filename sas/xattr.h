@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xattr.h - extended attributes that tell what a file of a region is. Layer 0; the function that
+ * knows the trailer is in xattr_describe.c, layer 2.
+ *
+ * They serve people and tools, and mirror what the files say: nothing depends on them, so a
+ * file system without user attributes is no failure.
+ */
+#ifndef SAS_XATTR_H
+#define SAS_XATTR_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct sas_m_trailer;
+
+#define SAS_XATTR_PREFIX "user.sasphere."
+
+/* Set user.sasphere.<key>. 0; -EOPNOTSUPP without a sentence where the file system has none; -errno. */
+int sas_xattr_set(int fd, const char *key, const void *value, size_t size);
+/* Its bytes; how many. -ENODATA and -EOPNOTSUPP without a sentence; -ERANGE: size is too small. */
+ssize_t sas_xattr_get(int fd, const char *key, void *value, size_t size);
+/* Set uuid, segment, base, format and generation as text. As sas_xattr_set(). */
+int sas_xattr_describe(int fd, const struct sas_m_trailer *t);
+
+#endif

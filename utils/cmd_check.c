@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_check.c - sasphere check: are a region's files consistent?
+ */
+#include <config.h>
+
+#include <string.h>
+#include "sasinspect.h"
+#include "tool.h"
+
+enum { FILE_NAME, FILE_OFFSET, PROBLEM };
+static const struct tool_column columns[] = {
+	[FILE_NAME] = { "FILE", TOOL_TEXT, "the file in the region's directory" },
+	[FILE_OFFSET] = { "OFFSET", TOOL_NUMBER, "bytes from its start" },
+	[PROBLEM] = { "PROBLEM", TOOL_TEXT, "what is wrong there" },
+};
+
+/* Problems as they are found: a line each, or a table for JSON. */
+struct report {
+	struct tool_table *table;
+	int quiet, failed;
+};
+
+struct problem {
+	const char *file, *sentence;
+	uint64_t offset;
+};
+
+static int usage(void)
+{
+	printf("\n"
+	       "Usage:\n"
+	       " sasphere check [options] [DIRECTORY]\n"
+	       "\n"
+	       "Check a region's files for consistency, without joining it or changing a byte.\n"
+	       "\n"
+	       "Options:\n"
+	       " -J, --json               use JSON output format\n"
+	       " -q, --quiet              print nothing; the exit status tells\n"
+	       "\n"
+	       "Exit status:\n"
+	       " 0  the region is good\n"
+	       " 1  the region is bad: a line for each problem\n"
+	       " 2  wrong usage, or the files could not be read\n");
+	tool_usage_end();
+	return TOOL_OK;
+}
+
+static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
+{
+	const struct problem *p = row;
+
+	(void)t;
+	if (column == FILE_OFFSET)
+		snprintf(text, TOOL_CELL, "%llu", (unsigned long long)p->offset);
+	else
+		snprintf(text, TOOL_CELL, "%s", column == FILE_NAME ? p->file : p->sentence);
+}
+
+static void tell(const char *file, uint64_t offset, const char *sentence, void *arg)
+{
+	struct report *report = arg;
+	struct problem problem = { file, sentence, offset };
+
+	if (report->quiet)
+		return;
+	if (!report->table)
+		printf("%s: offset %llu: %s\n", file, (unsigned long long)offset, sentence);
+	else if (!report->failed)
+		report->failed = tool_table_row(report->table, cell, &problem);
+}
+
+static int check(const char *path, struct report *report)
+{
+	long problems = SASRegionCheck(path, tell, report);
+
+	if (report->table && (problems < 0 || report->failed))
+		tool_table_drop(report->table);
+	else if (report->table && tool_table_end(report->table) != TOOL_OK)
+		report->failed = 1;
+	if (problems < 0)
+		return tool_library_error(TOOL_USAGE);
+	if (report->failed)
+		return TOOL_USAGE;
+	if (!report->table && !report->quiet)
+		printf("%s: %s\n", path, problems ? "the region is bad" : "good");
+	return problems ? TOOL_FAILED : TOOL_OK;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'J' },
+		{ "quiet", no_argument, NULL, 'q' },
+		TOOL_COMMON_LONG,
+		{ 0 },
+	};
+	struct tool_table_options options = { 0 };
+	struct tool_table table;
+	struct report report = { 0 };
+	const char *path;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "Jq" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+		switch (c) {
+		case 'J':
+			options.json = 1;
+			break;
+		case 'q':
+			report.quiet = 1;
+			break;
+		case 'h':
+			return usage();
+		case 'V':
+			return tool_version();
+		default:
+			return tool_try_help();
+		}
+	}
+	path = tool_region(argc, argv);
+	if (!path)
+		return TOOL_USAGE;
+	if (options.json && !report.quiet) {
+		if (tool_table_begin(&table, "problems", columns, sizeof(columns) / sizeof(columns[0]),
+				     &options))
+			return TOOL_USAGE;
+		report.table = &table;
+	}
+	return check(path, &report);
+}

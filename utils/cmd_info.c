@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_info.c - sasphere info: a region's geometry and use.
+ */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include "sasinspect.h"
+#include "tool.h"
+
+enum field {
+	PATH,
+	UUID,
+	FORMAT,
+	BASE,
+	SIZE,
+	SEGMENT_SIZE,
+	SEGMENTS,
+	SEGMENTS_MAX,
+	IN_USE,
+	FREE,
+	BLOCKS,
+	ALLOCATED,
+	FINDER,
+	CREATED,
+	MODE,
+	OWNER,
+	GROUP,
+	DURABILITY,
+	NUMA,
+	SPARSE,
+	PREALLOCATED,
+	GENERATION,
+	CLEAN,
+	ALIVE,
+	DEAD,
+	INTENTS
+};
+
+static const struct tool_column fields[] = {
+	[PATH] = { "PATH", TOOL_TEXT, "the region's directory" },
+	[UUID] = { "UUID", TOOL_TEXT, "the region's UUID" },
+	[FORMAT] = { "FORMAT", TOOL_NUMBER, "version of the media format" },
+	[BASE] = { "BASE", TOOL_TEXT, "first address" },
+	[SIZE] = { "SIZE", TOOL_BYTES, "bytes of address space" },
+	[SEGMENT_SIZE] = { "SEGSIZE", TOOL_BYTES, "size of a segment" },
+	[SEGMENTS] = { "SEGMENTS", TOOL_NUMBER, "segments that have files" },
+	[SEGMENTS_MAX] = { "SEGMAX", TOOL_NUMBER, "segments that it can have" },
+	[IN_USE] = { "USED", TOOL_BYTES, "blocks that programs hold" },
+	[FREE] = { "FREE", TOOL_BYTES, "free space in segments that have files" },
+	[BLOCKS] = { "BLOCKS", TOOL_NUMBER, "number of blocks that programs hold" },
+	[ALLOCATED] = { "ALLOCATED", TOOL_BYTES, "what the files take on the disk" },
+	[FINDER] = { "FINDER", TOOL_TEXT, "the region's root pointer" },
+	[CREATED] = { "CREATED", TOOL_TEXT, "when it was made" },
+	[MODE] = { "MODE", TOOL_TEXT, "mode of its files" },
+	[OWNER] = { "UID", TOOL_NUMBER, "owner of its files" },
+	[GROUP] = { "GID", TOOL_NUMBER, "group of its files" },
+	[DURABILITY] = { "DURABILITY", TOOL_TEXT, "process, disk or pmem" },
+	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind or interleave" },
+	[SPARSE] = { "SPARSE", TOOL_BOOLEAN, "blocks take file space at their first touch" },
+	[PREALLOCATED] = { "PREALLOCATED", TOOL_BOOLEAN, "it lives in files that were there before" },
+	[GENERATION] = { "JOINS", TOOL_NUMBER, "joins so far" },
+	[CLEAN] = { "CLEAN", TOOL_BOOLEAN, "the last participant left in order" },
+	[ALIVE] = { "ALIVE", TOOL_NUMBER, "processes that have joined and live" },
+	[DEAD] = { "DEAD", TOOL_NUMBER, "dead ones that wait for recovery" },
+	[INTENTS] = { "INTENTS", TOOL_NUMBER, "changes under way, or waiting for recovery" },
+};
+
+#define FIELDS (sizeof(fields) / sizeof(fields[0]))
+
+struct region {
+	const char *path;
+	SASInspectInfo info;
+};
+
+static int usage(void)
+{
+	printf("\n"
+	       "Usage:\n"
+	       " sasphere info [options] [DIRECTORY]\n"
+	       "\n"
+	       "Show a region's geometry and use, without joining it.\n"
+	       "\n"
+	       "Options:\n");
+	tool_table_usage();
+	printf("\nColumns, a line each unless as JSON; --noheadings leaves out their names:\n");
+	tool_columns_usage(fields, FIELDS);
+	tool_usage_end();
+	return TOOL_OK;
+}
+
+static const char *name_of(unsigned value, const char *const names[], unsigned count)
+{
+	return value < count ? names[value] : "unknown";
+}
+
+static void put_number(char text[TOOL_CELL], unsigned long long n)
+{
+	snprintf(text, TOOL_CELL, "%llu", n);
+}
+
+static void put_address(char text[TOOL_CELL], uint64_t address)
+{
+	snprintf(text, TOOL_CELL, "0x%012llx", (unsigned long long)address);
+}
+
+static void put_text(char text[TOOL_CELL], const char *what)
+{
+	snprintf(text, TOOL_CELL, "%s", what);
+}
+
+static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
+{
+	static const char *const durability[] = { "process", "disk", "pmem" };
+	static const char *const numa[] = { "default", "preferred", "bind", "interleave" };
+	const struct region *r = row;
+	const SASInspectInfo *i = &r->info;
+
+	switch ((enum field)column) {
+	case PATH: put_text(text, r->path); break;
+	case UUID: tool_uuid_text(text, i->uuid); break;
+	case FORMAT: put_number(text, i->formatVersion); break;
+	case BASE: put_address(text, i->base); break;
+	case SIZE: tool_size_text(text, i->regionSize, t->bytes); break;
+	case SEGMENT_SIZE: tool_size_text(text, i->segmentSize, t->bytes); break;
+	case SEGMENTS: put_number(text, i->segmentsPresent); break;
+	case SEGMENTS_MAX: put_number(text, i->segmentsMax); break;
+	case IN_USE: tool_size_text(text, i->bytesInUse, t->bytes); break;
+	case FREE: tool_size_text(text, i->bytesFree, t->bytes); break;
+	case BLOCKS: put_number(text, i->blocksInUse); break;
+	case ALLOCATED: tool_size_text(text, i->allocatedBytes, t->bytes); break;
+	case FINDER: put_address(text, i->finder); break;
+	case CREATED: tool_time_text(text, i->createdAt); break;
+	case MODE: snprintf(text, TOOL_CELL, "%04o", i->mode); break;
+	case OWNER: put_number(text, i->uid); break;
+	case GROUP: put_number(text, i->gid); break;
+	case DURABILITY: put_text(text, name_of(i->durability, durability, 3)); break;
+	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 4)); break;
+	case SPARSE: put_number(text, i->sparse); break;
+	case PREALLOCATED: put_number(text, i->preallocated); break;
+	case GENERATION: put_number(text, i->generation); break;
+	case CLEAN: put_number(text, i->clean); break;
+	case ALIVE: put_number(text, i->participantsAlive); break;
+	case DEAD: put_number(text, i->participantsDead); break;
+	case INTENTS: put_number(text, i->intents); break;
+	}
+}
+
+/* As JSON one object; for people a line for each column. */
+static int show(const struct region *r, const struct tool_table_options *options)
+{
+	struct tool_table table;
+	char text[TOOL_CELL];
+	int width = 0;
+
+	if (tool_table_begin(&table, "region", fields, FIELDS, options))
+		return TOOL_USAGE;
+	if (table.json)
+		return tool_table_row(&table, cell, r) ? TOOL_FAILED : tool_table_end(&table);
+	for (size_t i = 0; i < table.shown_count; i++) {
+		int length = (int)strlen(fields[table.shown[i]].name);
+
+		width = length > width ? length : width;
+	}
+	for (size_t i = 0; i < table.shown_count; i++) {
+		text[0] = '\0';
+		cell(table.shown[i], text, &table, r);
+		if (table.noheadings)
+			printf("%s\n", text);
+		else
+			printf("%-*s  %s\n", width, fields[table.shown[i]].name, text);
+	}
+	tool_table_drop(&table);
+	return TOOL_OK;
+}
+
+int cmd_info(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		TOOL_TABLE_LONG,
+		TOOL_COMMON_LONG,
+		{ 0 },
+	};
+	struct tool_table_options table = { 0 };
+	struct region region = { .info.structSize = sizeof(region.info) };
+	SASInspect_t inspect;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			return usage();
+		case 'V':
+			return tool_version();
+		case '?':
+			return tool_try_help();
+		default:
+			tool_table_option(&table, c, optarg);
+		}
+	}
+	region.path = tool_region(argc, argv);
+	if (!region.path)
+		return TOOL_USAGE;
+	inspect = SASInspectOpen(region.path);
+	if (!inspect)
+		return tool_library_error(TOOL_FAILED);
+	status = SASInspectGetInfo(inspect, &region.info) ? tool_library_error(TOOL_FAILED) :
+							     show(&region, &table);
+	SASInspectClose(inspect);
+	return status;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_ls.c - sasphere ls: blocks, segments, participants.
+ */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include "sasinspect.h"
+#include "tool.h"
+
+#define LIST_SEGMENTS 100
+#define LIST_PARTICIPANTS 101
+
+static const struct kind {
+	const char *name;
+	int list; /* sas_block_kind_t, or LIST_... */
+	const char *json;
+} kinds[] = {
+	{ "in-use", SASBlock__IN_USE, "blocks" },
+	{ "merged", SASBlock__IN_USE_MERGED, "blocks" },
+	{ "free", SASBlock__FREE, "free" },
+	{ "uncommitted", SASBlock__UNCOMMITTED, "uncommitted" },
+	{ "free-region", SASBlock__FREE_REGION, "freeregion" },
+	{ "segments", LIST_SEGMENTS, "segments" },
+	{ "participants", LIST_PARTICIPANTS, "participants" },
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+enum { BLOCK_ADDRESS, BLOCK_END, BLOCK_SIZE, BLOCK_GENERATION, BLOCK_OWNER };
+static const struct tool_column block_columns[] = {
+	[BLOCK_ADDRESS] = { "ADDRESS", TOOL_TEXT, "first address" },
+	[BLOCK_END] = { "END", TOOL_TEXT, "last address" },
+	[BLOCK_SIZE] = { "SIZE", TOOL_BYTES, "size" },
+	[BLOCK_GENERATION] = { "GENERATION", TOOL_NUMBER, "join that allocated it; 0: the runtime" },
+	[BLOCK_OWNER] = { "OWNER", TOOL_TEXT, "program, runtime, or none" },
+};
+
+enum {
+	SEGMENT_NUMBER,
+	SEGMENT_FILE,
+	SEGMENT_ADDRESS,
+	SEGMENT_SIZE_,
+	SEGMENT_ALLOCATED,
+	SEGMENT_USE,
+	SEGMENT_UID,
+	SEGMENT_GID,
+	SEGMENT_MODE
+};
+static const struct tool_column segment_columns[] = {
+	[SEGMENT_NUMBER] = { "NUMBER", TOOL_NUMBER, "number of the segment" },
+	[SEGMENT_FILE] = { "FILE", TOOL_TEXT, "name of its file" },
+	[SEGMENT_ADDRESS] = { "ADDRESS", TOOL_TEXT, "first address" },
+	[SEGMENT_SIZE_] = { "SIZE", TOOL_BYTES, "bytes of address space" },
+	[SEGMENT_ALLOCATED] = { "ALLOCATED", TOOL_BYTES, "bytes that the file takes on the disk" },
+	[SEGMENT_USE] = { "USE", TOOL_TEXT, "free, carved into blocks, or part of a larger block" },
+	[SEGMENT_UID] = { "UID", TOOL_NUMBER, "owner of the file" },
+	[SEGMENT_GID] = { "GID", TOOL_NUMBER, "group of the file" },
+	[SEGMENT_MODE] = { "MODE", TOOL_TEXT, "mode of the file" },
+};
+
+enum { PART_SLOT, PART_PID, PART_GENERATION, PART_THREADS, PART_STATE, PART_READONLY, PART_JOINED };
+static const struct tool_column participant_columns[] = {
+	[PART_SLOT] = { "SLOT", TOOL_NUMBER, "slot in SAS.run" },
+	[PART_PID] = { "PID", TOOL_NUMBER, "process id, in its own namespace" },
+	[PART_GENERATION] = { "GENERATION", TOOL_NUMBER, "what it allocates carries this" },
+	[PART_THREADS] = { "THREADS", TOOL_NUMBER, "threads that hold a slot" },
+	[PART_STATE] = { "STATE", TOOL_TEXT, "alive, or dead and not yet recovered" },
+	[PART_READONLY] = { "READONLY", TOOL_BOOLEAN, "it joined for reading" },
+	[PART_JOINED] = { "JOINED", TOOL_TEXT, "when it joined" },
+};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static int usage(void)
+{
+	printf("\n"
+	       "Usage:\n"
+	       " sasphere ls [options] [DIRECTORY]\n"
+	       "\n"
+	       "List what is in a region, without joining it.\n"
+	       "\n"
+	       "Options:\n"
+	       " -k, --kind KIND          what to list; the default is in-use\n"
+	       " -p, --participants       the same as --kind participants\n");
+	tool_table_usage();
+	printf("\n"
+	       "Kinds:\n"
+	       "         in-use  blocks in use, each for itself\n"
+	       "         merged  blocks in use, buddies merged\n"
+	       "           free  space that was in use once\n"
+	       "    uncommitted  space that was never used\n"
+	       "    free-region  ranges of the region that have no files yet\n"
+	       "       segments  segments that have files\n"
+	       "   participants  processes that have joined\n");
+	printf("\nColumns of blocks and space:\n");
+	tool_columns_usage(block_columns, LENGTH(block_columns));
+	printf("\nColumns of segments:\n");
+	tool_columns_usage(segment_columns, LENGTH(segment_columns));
+	printf("\nColumns of participants:\n");
+	tool_columns_usage(participant_columns, LENGTH(participant_columns));
+	tool_usage_end();
+	return TOOL_OK;
+}
+
+static void put_number(char text[TOOL_CELL], unsigned long long n)
+{
+	snprintf(text, TOOL_CELL, "%llu", n);
+}
+
+static void put_address(char text[TOOL_CELL], uint64_t address)
+{
+	snprintf(text, TOOL_CELL, "0x%012llx", (unsigned long long)address);
+}
+
+static void block_cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
+{
+	const SASBlockInfo *b = row;
+	int used = b->kind == SASBlock__IN_USE || b->kind == SASBlock__IN_USE_MERGED;
+
+	switch (column) {
+	case BLOCK_ADDRESS:
+		put_address(text, (uint64_t)b->address);
+		break;
+	case BLOCK_END:
+		put_address(text, (uint64_t)b->address + b->size - 1);
+		break;
+	case BLOCK_SIZE:
+		tool_size_text(text, b->size, t->bytes);
+		break;
+	case BLOCK_GENERATION:
+		put_number(text, b->generation);
+		break;
+	case BLOCK_OWNER:
+		strcpy(text, !used ? "none" : b->generation ? "program" : "runtime");
+		break;
+	}
+}
+
+static void segment_cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
+{
+	static const char *const uses[] = { "free", "blocks", "part" };
+	const SASSegmentInfo *s = row;
+
+	switch (column) {
+	case SEGMENT_NUMBER:
+		put_number(text, s->number);
+		break;
+	case SEGMENT_FILE:
+		snprintf(text, TOOL_CELL, "SAS%05llX.DAT", (unsigned long long)s->number);
+		break;
+	case SEGMENT_ADDRESS:
+		put_address(text, s->address);
+		break;
+	case SEGMENT_SIZE_:
+		tool_size_text(text, s->size, t->bytes);
+		break;
+	case SEGMENT_ALLOCATED:
+		tool_size_text(text, s->allocatedBytes, t->bytes);
+		break;
+	case SEGMENT_USE:
+		strcpy(text, s->use < LENGTH(uses) ? uses[s->use] : "");
+		break;
+	case SEGMENT_UID:
+		put_number(text, s->uid);
+		break;
+	case SEGMENT_GID:
+		put_number(text, s->gid);
+		break;
+	case SEGMENT_MODE:
+		snprintf(text, TOOL_CELL, "%04o", s->mode);
+		break;
+	}
+}
+
+static void participant_cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
+{
+	const SASParticipantInfo *p = row;
+
+	switch (column) {
+	case PART_SLOT:
+		put_number(text, p->slot);
+		break;
+	case PART_PID:
+		put_number(text, p->pid);
+		break;
+	case PART_GENERATION:
+		put_number(text, p->generation);
+		break;
+	case PART_THREADS:
+		put_number(text, p->threads);
+		break;
+	case PART_STATE:
+		strcpy(text, p->alive ? "alive" : "dead");
+		break;
+	case PART_READONLY:
+		strcpy(text, p->readOnly ? "1" : "0");
+		break;
+	case PART_JOINED:
+		tool_time_text(text, p->joinedAt);
+		break;
+	}
+	(void)t;
+}
+
+/* How one kind of list is read and shown. */
+struct lister {
+	const struct tool_column *columns;
+	size_t count, size; /* columns; bytes of an entry */
+	tool_cell cell;
+};
+
+static const struct lister block_lister = { block_columns, LENGTH(block_columns), sizeof(SASBlockInfo),
+					    block_cell };
+static const struct lister segment_lister = { segment_columns, LENGTH(segment_columns),
+					      sizeof(SASSegmentInfo), segment_cell };
+static const struct lister participant_lister = { participant_columns, LENGTH(participant_columns),
+						  sizeof(SASParticipantInfo), participant_cell };
+
+static const struct lister *lister_of(const struct kind *kind)
+{
+	if (kind->list == LIST_SEGMENTS)
+		return &segment_lister;
+	return kind->list == LIST_PARTICIPANTS ? &participant_lister : &block_lister;
+}
+
+static long fetch(SASInspect_t inspect, const struct kind *kind, void *buffer, size_t capacity)
+{
+	if (kind->list == LIST_SEGMENTS)
+		return SASInspectListSegments(inspect, buffer, capacity);
+	if (kind->list == LIST_PARTICIPANTS)
+		return SASInspectListParticipants(inspect, buffer, capacity);
+	return SASInspectListBlocks(inspect, (sas_block_kind_t)kind->list, buffer, capacity);
+}
+
+/* All entries, malloc'd: asked again while the region grows under us. */
+static long fetch_all(SASInspect_t inspect, const struct kind *kind, size_t size, void **buffer)
+{
+	size_t capacity = 0;
+	long count = 0;
+
+	*buffer = NULL;
+	do {
+		void *larger = realloc(*buffer, (capacity = (size_t)count + 16) * size);
+
+		if (!larger) {
+			tool_error(TOOL_FAILED, "no memory for the list");
+			return -1;
+		}
+		*buffer = larger;
+		count = fetch(inspect, kind, *buffer, capacity);
+	} while (count > (long)capacity);
+	if (count < 0)
+		tool_library_error(TOOL_FAILED);
+	return count;
+}
+
+static int list(SASInspect_t inspect, const struct kind *kind, const struct tool_table_options *options)
+{
+	const struct lister *lister = lister_of(kind);
+	struct tool_table table;
+	void *entries;
+	long count;
+	int error = 0;
+
+	if (tool_table_begin(&table, kind->json, lister->columns, lister->count, options))
+		return TOOL_USAGE;
+	count = fetch_all(inspect, kind, lister->size, &entries);
+	for (long i = 0; i < count && !error; i++)
+		error = tool_table_row(&table, lister->cell, (char *)entries + (size_t)i * lister->size);
+	free(entries);
+	if (count < 0 || error) {
+		tool_table_drop(&table);
+		return TOOL_FAILED;
+	}
+	return tool_table_end(&table);
+}
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (!strcmp(kinds[i].name, name))
+			return &kinds[i];
+	tool_error(TOOL_USAGE, "--kind: there is no such list: %s", name);
+	return NULL;
+}
+
+int cmd_ls(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "kind", required_argument, NULL, 'k' },
+		{ "participants", no_argument, NULL, 'p' },
+		TOOL_TABLE_LONG,
+		TOOL_COMMON_LONG,
+		{ 0 },
+	};
+	struct tool_table_options table = { 0 };
+	const struct kind *kind = &kinds[0];
+	const char *path;
+	SASInspect_t inspect;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "k:p" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+		switch (c) {
+		case 'k':
+			kind = find_kind(optarg);
+			break;
+		case 'p':
+			kind = find_kind("participants");
+			break;
+		case 'h':
+			return usage();
+		case 'V':
+			return tool_version();
+		case '?':
+			return tool_try_help();
+		default:
+			tool_table_option(&table, c, optarg);
+		}
+		if (!kind)
+			return tool_try_help();
+	}
+	path = tool_region(argc, argv);
+	if (!path)
+		return TOOL_USAGE;
+	inspect = SASInspectOpen(path);
+	if (!inspect)
+		return tool_library_error(TOOL_FAILED);
+	status = list(inspect, kind, &table);
+	SASInspectClose(inspect);
+	return status;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tool.h - what the commands of sasphere(1) share.
+ *
+ * A command is a function of its own arguments that gives the exit status. Messages go to standard
+ * error as "sasphere COMMAND: sentence"; usage and results go to standard output.
+ */
+#ifndef SASPHERE_TOOL_H
+#define SASPHERE_TOOL_H
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct libscols_table;
+struct libscols_line;
+
+#define TOOL_OK 0
+#define TOOL_FAILED 1           /* `check`: the region is bad */
+#define TOOL_USAGE 2            /* `check`: also that it could not be read */
+
+int cmd_check(int argc, char **argv);
+int cmd_cp(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+
+/* The command's name, for messages. */
+extern const char *tool_command;
+
+/* Print a sentence of ours, or the library's about its last failure; gives `status`. */
+int tool_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int tool_library_error(int status);
+/* "Try --help"; gives TOOL_USAGE. */
+int tool_try_help(void);
+int tool_version(void);
+/* The end of every usage: --help, --version, and the page. */
+void tool_usage_end(void);
+
+/* The region's directory: the only operand, else SASSTOREPATH, else ".". NULL, with a message: too many. */
+const char *tool_region(int argc, char **argv);
+
+/* "64M": bytes with K, M, G, T or P, of 1024 each. 0, or -1 with a message that names the option. */
+int tool_size(const char *option, const char *text, uint64_t *size);
+/* The inverse, at most 7 characters; digits alone where `bytes`. */
+#define TOOL_SIZE 24
+char *tool_size_text(char text[TOOL_SIZE], uint64_t size, int bytes);
+/* Local time as ISO 8601; "" for 0. */
+#define TOOL_TIME 40
+char *tool_time_text(char text[TOOL_TIME], uint64_t seconds);
+char *tool_uuid_text(char text[37], const uint8_t uuid[16]);
+
+/* --- tables */
+
+#define TOOL_COLUMNS 32         /* at most in a table */
+enum tool_type { TOOL_TEXT, TOOL_NUMBER, TOOL_BYTES, TOOL_BOOLEAN };
+
+struct tool_column {
+	const char *name;
+	enum tool_type type;
+	const char *help;
+};
+
+struct tool_table {
+	const char *name;       /* in JSON */
+	const struct tool_column *columns;
+	size_t count;
+	int json, bytes, noheadings;
+	size_t shown[TOOL_COLUMNS], shown_count;
+	struct libscols_table *scols;
+};
+
+/* The options of every table: where getopt_long() gives one of these, tool_table_option() takes it. */
+#define TOOL_TABLE_SHORT "bJno:"
+#define TOOL_TABLE_LONG                                                                               \
+	{ "bytes", no_argument, NULL, 'b' }, { "json", no_argument, NULL, 'J' },                      \
+		{ "noheadings", no_argument, NULL, 'n' }, { "output", required_argument, NULL, 'o' }
+#define TOOL_COMMON_SHORT "hV"
+#define TOOL_COMMON_LONG                                                                              \
+	{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }
+
+struct tool_table_options {
+	int json, bytes, noheadings;
+	const char *output;
+};
+void tool_table_option(struct tool_table_options *options, int option, const char *argument);
+void tool_table_usage(void);
+void tool_columns_usage(const struct tool_column *columns, size_t count);
+
+/* Begin a table with the columns that --output names, else all. 0, or -1 with a message. */
+int tool_table_begin(struct tool_table *t, const char *name, const struct tool_column *columns, size_t count,
+		     const struct tool_table_options *options);
+/* One more line: cell(column, text) writes the text of a column. 0, or -1 with a message. */
+#define TOOL_CELL 4200
+typedef void (*tool_cell)(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row);
+int tool_table_row(struct tool_table *t, tool_cell cell, const void *row);
+/* Print it; gives the exit status. */
+int tool_table_end(struct tool_table *t);
+/* Forget it. */
+void tool_table_drop(struct tool_table *t);
+
+#endif
