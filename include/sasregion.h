@@ -76,8 +76,8 @@ typedef struct SASRegionInfo {
 
 typedef enum {
 	SASBlock__IN_USE = 0,           /* each block of the program and of the runtime, not merged */
-	SASBlock__FREE = 1,             /* was in use once; neighbours merged */
-	SASBlock__UNCOMMITTED = 2,      /* never used; neighbours merged */
+	SASBlock__FREE = 1,             /* was in use once; buddies merged */
+	SASBlock__UNCOMMITTED = 2,      /* never used; buddies merged */
 	SASBlock__SEGMENT = 3,          /* segments that have files */
 	SASBlock__FREE_REGION = 4,      /* ranges of the region that have no files yet */
 	SASBlock__IN_USE_MERGED = 5     /* in use, buddies merged: the compact use list */

@@ -36,19 +36,6 @@ static void flush_run(struct list *list)
 	list->depth = 0;
 }
 
-/* Neighbours become one entry. */
-static void merge_neighbour(struct list *list, const SASBlockInfo *block)
-{
-	SASBlockInfo *last = &list->run[0];
-
-	if (list->depth && (char *)last->address + last->size == (char *)block->address) {
-		last->size += block->size;
-		return;
-	}
-	flush_run(list);
-	list->run[list->depth++] = *block;
-}
-
 static int are_buddies(const struct list *list, const SASBlockInfo *low, const SASBlockInfo *high)
 {
 	uint64_t offset = (uint64_t)low->address - list->in->anchor.base;
@@ -71,8 +58,7 @@ static void merge_buddy(struct list *list, const SASBlockInfo *block)
 	       are_buddies(list, &list->run[list->depth - 2], &list->run[list->depth - 1])) {
 		last = &list->run[--list->depth - 1];
 		last->size *= 2;
-		if (last->generation != list->run[list->depth].generation)
-			last->generation = 0;
+		last->generation = list->run[list->depth].generation;
 	}
 }
 
@@ -102,10 +88,8 @@ static void list_block(struct list *list, uint64_t offset, uint64_t size, uint32
 
 	if (list->kind == SASBlock__IN_USE || list->kind == SASBlock__SEGMENT)
 		append(list, &block);
-	else if (list->kind == SASBlock__IN_USE_MERGED)
-		merge_buddy(list, &block);
 	else
-		merge_neighbour(list, &block);
+		merge_buddy(list, &block);
 }
 
 static int list_tile(const struct sas_inspect_tile *tile, void *arg)

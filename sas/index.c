@@ -23,6 +23,7 @@
 struct fixed {
 	uint32_t epoch;
 	uint32_t reserved;
+	uint32_t count[SAS_BUDDY_ORDERS];       /* bits set in has[order] */
 	uint64_t bits[];
 };
 
@@ -52,20 +53,22 @@ static uint64_t backed_words(const struct sas_region *r)
 	return ((r->segment_size >> SAS_CHUNK_SHIFT) + 63) / 64;
 }
 
-static uint64_t segment_stride(const struct sas_region *r)
+void sas_index_plan(struct sas_region *r)
 {
-	return round_page(sizeof(struct segment_index) + backed_words(r) * 8 +
-			  sas_buddy_size(r->segment_size >> SAS_M_UNIT_SHIFT));
+	r->index_fixed = round_page(sizeof(struct fixed) + (orders(r) + 2) * bitmap_words(r) * 8 +
+				    sas_buddy_size(r->segments));
+	r->index_stride = round_page(sizeof(struct segment_index) + backed_words(r) * 8 +
+				     sas_buddy_size(r->segment_size >> SAS_M_UNIT_SHIFT));
 }
 
 uint64_t sas_index_fixed_size(const struct sas_region *r)
 {
-	return round_page(sizeof(struct fixed) + (orders(r) + 2) * bitmap_words(r) * 8 + sas_buddy_size(r->segments));
+	return r->index_fixed;
 }
 
 uint64_t sas_index_size(const struct sas_region *r)
 {
-	return sas_index_fixed_size(r) + r->segments * segment_stride(r);
+	return r->index_fixed + r->segments * r->index_stride;
 }
 
 static struct fixed *fixed_of(const struct sas_region *r)
@@ -95,7 +98,7 @@ static struct sas_buddy *region_buddy(const struct sas_region *r)
 
 static uint64_t segment_at(const struct sas_region *r, uint64_t n)
 {
-	return sas_index_fixed_size(r) + n * segment_stride(r);
+	return r->index_fixed + n * r->index_stride;
 }
 
 static struct segment_index *segment_of(const struct sas_region *r, uint64_t n)
@@ -191,6 +194,7 @@ static int build_fixed(struct sas_region *r)
 	struct sas_tile tile;
 	int error;
 
+	memset(fixed_of(r)->count, 0, sizeof fixed_of(r)->count);
 	memset(fixed_of(r)->bits, 0, (orders(r) + 1) * words * 8);
 	sas_map_segments(r, &map);
 	error = build(r, &map, region_buddy(r), "segment table");
@@ -220,7 +224,7 @@ static int make_space(struct sas_region *r, uint64_t n)
 
 	if (get_bit(spaced(r), n))
 		return 0;
-	error = sas_run_reserve(r->run, SAS_RUN_INDEX_OFFSET + segment_at(r, n), segment_stride(r));
+	error = sas_run_reserve(r->run, SAS_RUN_INDEX_OFFSET + segment_at(r, n), r->index_stride);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for the index of segment %llu: %s", r->path,
 				(unsigned long long)n, strerror(-error));
@@ -261,18 +265,28 @@ struct sas_buddy *sas_index_segment(struct sas_region *r, uint64_t n)
 	return segment_buddy(r, n);
 }
 
+static void put_has(struct sas_region *r, uint32_t order, uint64_t n, int on)
+{
+	uint64_t *bits = has(r, order);
+
+	if (get_bit(bits, n) == on)
+		return;
+	put_bit(bits, n, on);
+	fixed_of(r)->count[order] += on ? 1U : -1U;
+}
+
 void sas_index_update(struct sas_region *r, uint64_t n)
 {
 	const struct sas_buddy *b = segment_buddy(r, n);
 
 	for (uint32_t k = 0; k < b->orders; k++)
-		put_bit(has(r, k), n, b->count[k] != 0);
+		put_has(r, k, n, b->count[k] != 0);
 }
 
 static void clear_has(struct sas_region *r, uint64_t n)
 {
 	for (uint32_t k = 0; k < orders(r); k++)
-		put_bit(has(r, k), n, 0);
+		put_has(r, k, n, 0);
 }
 
 void sas_index_forget(struct sas_region *r, uint64_t n)
@@ -325,7 +339,7 @@ int sas_index_find(struct sas_region *r, uint32_t order, uint64_t *segment)
 		return -EUCLEAN;
 	for (;;) {
 		for (uint32_t k = order; k < orders(r); k++) {
-			n = first_bit(has(r, k), words);
+			n = fixed_of(r)->count[k] ? first_bit(has(r, k), words) : -1;
 			if (n >= 0) {
 				*segment = (uint64_t)n;
 				return 0;

@@ -21,6 +21,7 @@
 #define SAS_CHUNK_SHIFT 21              /* file space is taken and returned in chunks of 2 MiB */
 #define SAS_CHUNK (1UL << SAS_CHUNK_SHIFT)
 
+void sas_index_plan(struct sas_region *r);              /* from the geometry: where the parts lie */
 uint64_t sas_index_fixed_size(const struct sas_region *r);      /* bytes that formatting takes */
 uint64_t sas_index_size(const struct sas_region *r);            /* bytes at most */
 /* The index over the segments. NULL: no room, with a sentence. */

@@ -226,6 +226,7 @@ static int set_geometry(struct sas_region *r)
 	r->segment_size = r->anchor.segment_size;
 	r->segment_shift = (unsigned)__builtin_ctzll(r->segment_size);
 	r->segments = sas_segments_of(&r->anchor);
+	sas_index_plan(r);
 	r->mapped = calloc(r->segments, 1);
 	return r->mapped ? 0 : sas_fail(ENOMEM, "no memory to join %s", r->path);
 }

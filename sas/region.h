@@ -30,6 +30,7 @@ struct sas_region {
 	uintptr_t base, end;            /* its addresses, as pointers in it name them */
 	uint64_t segment_size, segments;
 	unsigned segment_shift;
+	uint64_t index_fixed, index_stride;     /* index.c: sizes of its parts in SAS.run */
 	int reserved;                   /* the whole range is reserved, not only its segments */
 	const struct sas_m_anchor *live;        /* the anchor page itself: only to see that it is still ours */
 	struct sas_m_state *state;
