@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
@@ -300,7 +301,13 @@ long SASRegionCheck(const char *directory, SASProblem problem, void *arg)
 	return edge(sas_check(directory, problem, arg));
 }
 
+/* A cancelled copy would leave its files. */
 int SASRegionCopy(const char *from, const char *to)
 {
-	return sas_err_edge(sas_copy(from, to));
+	int error, cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	error = sas_copy(from, to);
+	pthread_setcancelstate(cancel, NULL);
+	return sas_err_edge(error);
 }

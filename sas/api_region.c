@@ -3,6 +3,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block.h"
@@ -16,6 +17,17 @@
 #include "segment.h"
 
 #define JOIN_FLAGS 0x01ffU
+
+/* Caller memory is read before any lock is taken: a program's fault handler may longjmp out of a bad pointer. */
+static int copy_text(const char *text, char *copy, size_t size, const char *what)
+{
+	size_t length = strnlen(text, size);
+
+	if (length == size)
+		return sas_fail(ENAMETOOLONG, "%s is longer than %zu bytes", what, size - 1);
+	memcpy(copy, text, length + 1);
+	return 0;
+}
 
 void SASRegionOptionsInit(SASRegionOptions *options)
 {
@@ -40,6 +52,7 @@ SASRegion_t SASRegionJoin(const char *directory, const SASRegionOptions *options
 {
 	SASRegionOptions o;
 	struct sas_region *r = NULL;
+	char path[PATH_MAX], nodes[512];
 	int error = 0;
 
 	SASRegionOptionsInit(&o);
@@ -50,7 +63,13 @@ SASRegion_t SASRegionJoin(const char *directory, const SASRegionOptions *options
 	if (!error && options)
 		o = *options;
 	if (!error)
-		error = sas_region_join(directory, &o, 0, &r);
+		error = copy_text(directory, path, sizeof path, "the region's directory");
+	if (!error && o.numaNodes) {
+		error = copy_text(o.numaNodes, nodes, sizeof nodes, "SASRegionOptions.numaNodes");
+		o.numaNodes = nodes;
+	}
+	if (!error)
+		error = sas_region_join(path, &o, 0, &r);
 	sas_err_edge(error);
 	return error ? NULL : r;
 }
@@ -67,8 +86,18 @@ int SASRegionRemove(SASRegion_t region)
 
 int SASRegionRemovePath(const char *directory, int force)
 {
-	return sas_err_edge(directory ? sas_region_remove_path(directory, force)
-			    : sas_fail(EINVAL, "the region's directory is NULL"));
+	struct sas_thread *t;
+	char path[PATH_MAX];
+	int error = directory ? copy_text(directory, path, sizeof path, "the region's directory")
+		: sas_fail(EINVAL, "the region's directory is NULL");
+
+	if (!error)
+		error = sas_frame_begin(&t);
+	if (error)
+		return sas_err_edge(error);
+	error = sas_region_remove_path(path, force);
+	sas_call_end(t);
+	return sas_err_edge(error);
 }
 
 int SASRegionReset(SASRegion_t region)
@@ -160,33 +189,32 @@ static void describe(const struct sas_region *r, SASRegionInfo *info)
 
 int SASRegionGetInfo(SASRegion_t region, SASRegionInfo *info)
 {
+	SASRegionInfo found = { .structSize = sizeof found };
 	struct sas_thread *t;
-	size_t size;
 	int error = sas_region_known(region);
 
 	if (!error && (!info || info->structSize != sizeof *info))
 		error = sas_fail(EINVAL, "SASRegionInfo.structSize is not set to the structure's size");
+	if (!error)
+		error = sas_call_begin(region, 0, &t);
 	if (error)
 		return sas_err_edge(error);
-	size = info->structSize;
-	memset(info, 0, sizeof *info);
-	info->structSize = size;
-	error = sas_call_begin(region, 0, &t);
-	if (error)
-		return sas_err_edge(error);
-	error = count_participants(region, info);
-	describe(region, info);
+	error = count_participants(region, &found);
+	describe(region, &found);
 	sas_call_end(t);
-	return sas_err_edge(error ? error : count_blocks(region, info));
+	if (!error)
+		error = count_blocks(region, &found);
+	if (!error)
+		*info = found;
+	return sas_err_edge(error);
 }
 
 /* --- finder */
 
-/* Async-signal-safe. A relocated region's pointers mean nothing here: use SASRegionAddress(). */
+/* Async-signal-safe. What a relocated region's pointer names is found by SASRegionAddress(). */
 void *SASRegionFinder(SASRegion_t region)
 {
-	if (!region || region->memory != region->base ||
-	    sas_m_load_acquire_u32(&region->state->life) != SAS_M_LIFE_ACTIVE)
+	if (!region || sas_m_load_acquire_u32(&region->state->life) != SAS_M_LIFE_ACTIVE)
 		return NULL;
 	return (void *)(uintptr_t)sas_m_load_acquire_u64(&region->state->finder);
 }

@@ -20,10 +20,14 @@ static int join_classic(const char *path)
 {
 	struct sas_region *r;
 	SASRegionOptions o;
+	char copy[PATH_MAX];
 
+	if (strnlen(path, sizeof copy) == sizeof copy)
+		return sas_fail(ENAMETOOLONG, "the region's directory is longer than %d bytes", PATH_MAX - 1);
+	strcpy(copy, path);     /* before any lock: see api_region.c */
 	SASRegionOptionsInit(&o);
 	o.flags = SAS_JOIN_CREATE | SAS_JOIN_MAP64;
-	return sas_region_join(path, &o, 1, &r);
+	return sas_region_join(copy, &o, 1, &r);
 }
 
 int SASJoinRegionByName(const char *store_name)

@@ -228,8 +228,10 @@ static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t genera
 		sas_map_segments(r, &map);
 		error = publish(r, &map, n, order, generation, *offset);
 	}
-	if (error)
+	if (error) {
+		sas_space_drop(r, *offset, size);
 		sas_buddy_give(sas_index_region(r), n, order);
+	}
 	return error;
 }
 
@@ -333,6 +335,7 @@ static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t genera
 	if (!error)
 		error = publish(r, &map, unit, order, generation, *offset);
 	if (error) {
+		sas_space_drop(r, *offset, size);
 		sas_buddy_give(sas_index_segment(r, n), unit, order);
 		sas_index_update(r, n);
 	}
@@ -535,9 +538,11 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 {
 	struct sas_run_thread *slot;
 	struct sas_thread *t;
-	int error = check_size(r, size);
+	int error = 0;
 
-	if (!error && (offset & (size - 1)))
+	if (size < SAS_M_UNIT || (size & (size - 1)) || size > r->anchor.region_size)
+		error = sas_fail(EINVAL, "no block has %llu bytes", (unsigned long long)size);
+	else if (offset & (size - 1))
 		error = sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
 				 (unsigned long long)(r->base + offset), (unsigned long long)size);
 	if (!error)

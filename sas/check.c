@@ -88,6 +88,17 @@ static int cannot_read(struct check *c, uint64_t n, int error)
 	return sas_fail(-error, "%s/%s: %s", c->in->path, sas_segment_name(name, n), strerror(-error));
 }
 
+static int is_carved(const struct check *c, uint64_t n)
+{
+	return sas_inspect_present(c->in, n) && sas_entry_carved(c->in->table[n].block);
+}
+
+/* Free space and carved segments belong to no generation. */
+static int has_stray_generation(uint32_t entry)
+{
+	return sas_entry_generation(entry) && (sas_entry_state(entry) != SAS_M_USED || sas_entry_carved(entry));
+}
+
 static int is_zero(const uint8_t *bytes, uint64_t size)
 {
 	return bytes[0] == 0 && !memcmp(bytes, bytes + 1, size - 1);
@@ -344,6 +355,8 @@ static int check_head(struct check *c, struct map_walk *walk, uint64_t unit, uin
 		walk->head = unit + 1;
 		return 0;
 	}
+	if (has_stray_generation(entry))
+		report_entry(c, walk->n, unit, "free space of a generation", entry);
 	walk->head = unit + sas_entry_units(entry);
 	bytes = sas_entry_units(entry) * SAS_M_UNIT;
 	if (sas_entry_state(entry) != SAS_M_USED)
@@ -404,7 +417,7 @@ static int check_maps(struct check *c)
 	for (uint64_t n = 0; n < c->in->segments && !error; n++) {
 		long before = c->problems;
 
-		if (!sas_entry_carved(c->in->table[n].block) || !sas_inspect_present(c->in, n))
+		if (!is_carved(c, n))
 			continue;
 		c->quiet = 1;
 		error = check_map(c, n);
@@ -413,7 +426,7 @@ static int check_maps(struct check *c)
 			continue;
 		c->problems = before;
 		error = sas_inspect_reload(c->in);
-		if (!error && sas_entry_carved(c->in->table[n].block) && sas_inspect_present(c->in, n))
+		if (!error && is_carved(c, n))
 			error = check_map(c, n);
 	}
 	return error;
@@ -435,6 +448,8 @@ static int check_table_head(struct check *c, uint64_t n, uint64_t *next)
 	int error = 0;
 
 	*next = n + 1;
+	if (has_stray_generation(entry))
+		report_segment(c, n, "not a block, but of a generation");
 	if (sas_entry_carved(entry)) {
 		if (!sas_inspect_present(c->in, n))
 			report_segment(c, n, "carved into blocks, but it has no file");
@@ -515,8 +530,7 @@ static int check_state(struct check *c)
 	for (unsigned i = 0; i < SAS_M_LOG_CHUNKS; i++) {
 		uint64_t chunk = state->log_chunk[i];
 
-		if (chunk % a->log_chunk_size ||
-		    (chunk && !sas_inspect_present(c->in, chunk / a->segment_size)))
+		if (chunk % a->log_chunk_size || (chunk && !is_carved(c, chunk / a->segment_size)))
 			report(c, 0, STATE_AT(log_chunk) + i * sizeof(chunk),
 			       "no chunk of intent logs can be at %llu", (unsigned long long)chunk);
 	}

@@ -57,7 +57,7 @@ static int set_owner(int fd, unsigned mode, uid_t uid, gid_t gid)
 		return error;
 	/* A region that its group writes has files of several owners. */
 	if (st.st_gid != gid || (st.st_uid != uid && !(mode & 0020))) {
-		error = sas_port->fchown(fd, uid, gid);
+		error = sas_port->fchown(fd, mode & 0020 ? (uid_t)-1 : uid, gid);
 		if (!error)     /* a change of owner clears bits of the mode */
 			error = sas_port->fchmod(fd, mode);
 	}

@@ -257,7 +257,9 @@ struct sas_buddy *sas_index_segment(struct sas_region *r, uint64_t n)
 	/* unknown is cleared last: a death before that builds it again. */
 	if (sas_index_known(r, n) && !get_bit(unknown(r), n))
 		return segment_buddy(r, n);
-	if (make_space(r, n) != 0 || sas_map_units(r, n, &map) != 0 ||
+	/* The map's pages need file space as well: in a copy they may be holes. */
+	if (make_space(r, n) != 0 ||
+	    sas_space_take(r, sas_map_of(&r->anchor, n), sas_map_bytes(r->segment_size)) != 0 || sas_map_units(r, n, &map) != 0 ||
 	    build(r, &map, segment_buddy(r, n), "block map") != 0)
 		return NULL;
 	sas_index_update(r, n);

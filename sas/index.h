@@ -48,6 +48,8 @@ int sas_map_units(struct sas_region *r, uint64_t n, struct sas_map *map);       
 int sas_space_take(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Return that of free runs of whole chunks. all: of every segment, not only of those whose index is built. */
 int sas_space_return(struct sas_region *r, int all, uint64_t *bytes);
+/* After a failure: give back what a free run took. Its first 4 KiB, if cleared, stay zero. */
+void sas_space_drop(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Enough was taken since the last return to look again. */
 int sas_space_due(struct sas_region *r);
 

@@ -165,7 +165,7 @@ static long bind_preferred(void *addr, size_t size, unsigned long *nodes, unsign
 	return bind_range(addr, size, MPOL_PREFERRED, nodes);
 }
 
-int sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS])
+int sas_numa_place(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS])
 {
 	unsigned long nodes[SAS_NUMA_WORDS];
 	unsigned count;
@@ -173,22 +173,14 @@ int sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask
 
 	if (policy == SAS_NUMA_DEFAULT)
 		return 0;
-	if (numa_available() < 0) {
-		warn_once("the kernel has no NUMA support");
-		return 0;
-	}
+	if (policy > SAS_NUMA_INTERLEAVE)
+		return -EINVAL;
 	count = copy_nodes(nodes, mask);
-	if (policy == SAS_NUMA_PREFERRED) {
+	if (policy == SAS_NUMA_PREFERRED)
 		result = bind_preferred(addr, size, nodes, count);
-	} else if (policy == SAS_NUMA_BIND || policy == SAS_NUMA_INTERLEAVE) {
+	else
 		result = bind_range(addr, size, policy == SAS_NUMA_BIND ? MPOL_BIND : MPOL_INTERLEAVE, nodes);
-	} else {
-		errno = EINVAL;
-		result = -1;
-	}
-	if (result != 0)
-		warn_once(strerror(errno));
-	return 0;
+	return result == 0 ? 0 : -errno;
 }
 #else
 int sas_numa_parse(const char *nodes, uint64_t mask[SAS_NUMA_WORDS])
@@ -199,13 +191,19 @@ int sas_numa_parse(const char *nodes, uint64_t mask[SAS_NUMA_WORDS])
 	return 0;
 }
 
-int sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS])
+int sas_numa_place(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS])
 {
 	(void)addr;
 	(void)size;
 	(void)mask;
-	if (policy != SAS_NUMA_DEFAULT)
-		warn_once("this library was built without libnuma");
-	return 0;
+	return policy == SAS_NUMA_DEFAULT ? 0 : -ENOSYS;
 }
 #endif
+
+void sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS])
+{
+	int error = sas_numa_place(addr, size, policy, mask);
+
+	if (error)
+		warn_once(error == -ENOSYS ? "there is no NUMA support here" : strerror(-error));
+}

@@ -3,7 +3,7 @@
  * numa.h - on which nodes memory is placed. Layer 0.
  *
  * Placement is a wish: without libnuma, NUMA or permission the program runs all the same, and the
- * sink gets one warning. Not async-signal-safe.
+ * sink gets one warning. Not async-signal-safe, but for sas_numa_place().
  */
 #ifndef SAS_NUMA_H
 #define SAS_NUMA_H
@@ -24,7 +24,9 @@ enum sas_numa_policy {
 /* A list as numactl(8) reads it ("0-1,3", "!0", "+0", "all"); NULL gives the empty mask, which
  * means all nodes. 0; -EINVAL: not a list, or not of nodes that this process may use. */
 int sas_numa_parse(const char *nodes, uint64_t mask[SAS_NUMA_WORDS]);
-/* Ask for the placement of what will be touched in a mapping. Always 0. */
-int sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS]);
+/* Ask for the placement of what will be touched in a mapping. -errno, no sentence; async-signal-safe. */
+int sas_numa_place(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS]);
+/* The same; a failure is told to the sink once. */
+void sas_numa_apply(void *addr, size_t size, unsigned policy, const uint64_t mask[SAS_NUMA_WORDS]);
 
 #endif

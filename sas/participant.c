@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "block.h"
 #include "err.h"
 #include "log.h"
 #include "persist.h"
@@ -194,6 +195,11 @@ void sas_thread_release(struct sas_region *r)
 {
 	struct sas_thread *t = self;
 
+	if (t && t->seized == r) {
+		t->seized = NULL;
+		t->seizes = 0;
+		sas_block_unlock(r, t);
+	}
 	if (t && sas_thread_slot(t, r) >= 0)
 		give_up(&t->member[r->number]);
 }
@@ -202,8 +208,11 @@ void sas_thread_release(struct sas_region *r)
 
 int sas_table_lock(struct sas_region *r)
 {
-	int died, error = sas_run_lock(&r->run->header->table_lock, &died);
+	int died, error;
 
+	if (self && self->seized == r)          /* its block_lock comes after table_lock */
+		return sas_fail(EDEADLK, "%s: this thread has seized it; SASRelease() comes first", r->path);
+	error = sas_run_lock(&r->run->header->table_lock, &died);
 	/* Nothing to mend: every single store under it leaves the slots whole. */
 	return error ? sas_fail(-error, "%s: the participants' lock cannot be taken: %s", r->path, strerror(-error)) : 0;
 }
@@ -293,7 +302,7 @@ static int register_locked(struct sas_region *r)
 /* A fork's child: another open file description, so that the file lock is its own. */
 static int reopen_run(struct sas_region *r)
 {
-	struct stat mapped, named;
+	struct stat st;
 	int dir = sas_region_dir(r), fd;
 
 	if (dir < 0)
@@ -301,8 +310,7 @@ static int reopen_run(struct sas_region *r)
 	fd = sas_port->openat(dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	if (sas_port->fstat(fd, &named) != 0 || (r->run->fd >= 0 && sas_port->fstat(r->run->fd, &mapped) == 0 &&
-	    (named.st_ino != mapped.st_ino || named.st_dev != mapped.st_dev))) {
+	if (sas_port->fstat(fd, &st) != 0 || st.st_ino != r->run->inode || st.st_dev != r->run->device) {
 		sas_port->close(fd);
 		return -ESTALE;
 	}
@@ -322,7 +330,11 @@ int sas_process_register(struct sas_region *r)
 	if (error)
 		return error;
 	sas_err_defer();
-	error = register_locked(r);
+	error = sas_recover_locked(r);
+	if (error >= 0)
+		error = sas_living_locked(r) == 0 ? sas_region_begin_use(r) : 0;
+	if (!error)
+		error = register_locked(r);
 	sas_table_unlock(r);
 	sas_err_flush();
 	return error;
@@ -376,7 +388,9 @@ static void after_fork_in_child(void)
 	sas_process_unlock();
 }
 
-void sas_participant_start(void)
+static pthread_once_t started = PTHREAD_ONCE_INIT;
+
+static void start(void)
 {
 	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	static volatile uint32_t always = 1;
@@ -421,11 +435,12 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 	return error;
 }
 
-int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thread)
+int sas_frame_begin(struct sas_thread **thread)
 {
 	struct sas_thread *t;
-	int error, cancel;
+	int cancel;
 
+	pthread_once(&started, start);
 	if (*fork_word == 0)
 		in_child();
 	t = this_thread();
@@ -436,10 +451,19 @@ int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thr
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	t->depth = 1;
 	t->cancel = cancel;
-	error = enter(r, needs, t);
-	if (error)
-		sas_call_end(t);
 	*thread = t;
+	return 0;
+}
+
+int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thread)
+{
+	int error = sas_frame_begin(thread);
+
+	if (error)
+		return error;
+	error = enter(r, needs, *thread);
+	if (error)
+		sas_call_end(*thread);
 	return error;
 }
 

@@ -27,6 +27,7 @@
 #include "err.h"
 #include "fault.h"
 #include "index.h"
+#include "numa.h"
 #include "persist.h"
 #include "port.h"
 #include "runtime.h"
@@ -208,12 +209,12 @@ static int read_anchor(struct sas_region *r, int fd)
 }
 
 /* Is the file that we locked still the one with the name? */
-static int still_in_place(const struct sas_region *r, int fd)
+int sas_region_in_place(struct sas_region *r, int fd)
 {
 	struct stat opened, named;
 
 	return sas_port->fstat(fd, &opened) == 0 &&
-	       sas_port->fstatat(r->dir, SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       sas_port->fstatat(sas_region_dir(r), SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
@@ -237,6 +238,7 @@ static int map_anchor(struct sas_region *r)
 
 	if (error)
 		return error;
+	sas_numa_apply(sas_at(r, 0), r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
 	r->live = sas_at(r, 0);
 	r->state = sas_at(r, SAS_M_PAGE);
 	r->table = sas_at(r, r->anchor.table_offset);
@@ -244,7 +246,7 @@ static int map_anchor(struct sas_region *r)
 }
 
 /* What the first participant finds out for those that follow. table_lock held. */
-static int begin_use(struct sas_region *r)
+int sas_region_begin_use(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
 	struct stat st;
@@ -257,7 +259,7 @@ static int begin_use(struct sas_region *r)
 		time = (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec;
 		if (time != sas_load_relaxed_u64(&h->directory_time)) {
 			error = sas_segment_verify_all(r);
-			if (!error)
+			if (!error && !(r->flags & SAS_JOIN_READONLY))
 				sas_file_sweep(r->dir);
 			if (!error && sas_port->fstat(r->dir, &st) == 0)
 				sas_store_relaxed_u64(&h->directory_time,
@@ -270,21 +272,6 @@ static int begin_use(struct sas_region *r)
 	if (memcmp(boot, r->state->boot_id, 16) != 0)
 		return sas_recover_boot(r);
 	return sas_recover_all_logs(r);
-}
-
-static int join_participants(struct sas_region *r)
-{
-	int error = sas_table_lock(r);
-
-	if (error)
-		return error;
-	sas_err_defer();
-	error = sas_recover_locked(r);
-	if (error >= 0)
-		error = sas_living_locked(r) == 0 ? begin_use(r) : 0;
-	sas_table_unlock(r);
-	sas_err_flush();
-	return error < 0 ? error : sas_process_register(r);
 }
 
 /* Without SAS.run nobody knows that we read: the region must be at rest. */
@@ -314,7 +301,7 @@ int sas_region_attach(struct sas_region *r, int anchor_fd)
 		goto unmap;
 	}
 	error = sas_run_open(r, anchor_fd, &fresh);
-	error = error ? join_unseen(r, error) : join_participants(r);
+	error = error ? join_unseen(r, error) : sas_process_register(r);
 	if (error)
 		goto unmap;
 	r->serial = ++serials;
@@ -364,12 +351,18 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 		error = sas_region_create(r, o, classic);
 		if (error == -EEXIST && (o->flags & SAS_JOIN_EXCLUSIVE))
 			return sas_fail(EEXIST, "%s: somebody else has just created a region here", r->path);
+		if (!error)
+			r->created = 1;
 		return error && error != -EEXIST ? error : -EAGAIN;
 	}
 	if (error)
 		return error;
+	if ((o->flags & SAS_JOIN_EXCLUSIVE) && !r->created && !(o->flags & SAS_JOIN_PREALLOCATED)) {
+		sas_port->close(fd);
+		return sas_fail(EEXIST, "%s: holds a region already", r->path);
+	}
 	error = lock_anchor(r, fd, LOCK_SH);
-	if (!error && !still_in_place(r, fd))
+	if (!error && !sas_region_in_place(r, fd))
 		error = -EAGAIN;
 	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))
 		error = sas_region_create_preallocated(r, fd, o);
@@ -377,7 +370,9 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 		error = read_anchor(r, fd);
 	if (!error)
 		error = sas_region_attach(r, fd);
-	if (error == -ESTALE) {         /* stamped dead: its remover died; complete it */
+	if (error == -ESTALE && (r->flags & SAS_JOIN_READONLY)) {
+		error = sas_fail(ESTALE, "%s: is being removed", r->path);
+	} else if (error == -ESTALE) {  /* stamped dead: its remover died; complete it */
 		error = sas_region_complete_removal(r, fd);
 		if (!error)
 			error = -EAGAIN;
@@ -485,7 +480,7 @@ static int join_again(struct sas_region *o, const SASRegionOptions *options)
 {
 	if (options->flags & SAS_JOIN_EXCLUSIVE)
 		return sas_fail(EEXIST, "%s: is a region already, and joined", o->path);
-	if ((o->flags & SAS_JOIN_READONLY) && !(options->flags & SAS_JOIN_READONLY))
+	if ((o->flags & SAS_JOIN_READONLY) && !(options->flags & (SAS_JOIN_READONLY | SAS_JOIN_RELOCATED)))
 		return sas_fail(EROFS, "%s: this process has joined it read-only; leave it first", o->path);
 	o->count++;
 	return 0;
@@ -529,25 +524,19 @@ failed:
 	return error;
 }
 
-static void start(void)
-{
-	sas_err_open_env();
-	sas_participant_start();
-}
-
 int sas_region_join(const char *path, const SASRegionOptions *options, int classic, struct sas_region **out)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	int error, cancel;
+	struct sas_thread *t;
+	int error = sas_frame_begin(&t);
 
-	pthread_once(&once, start);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (error)
+		return error;
 	sas_process_lock();
 	sas_err_defer();
 	error = join_locked(path, options, classic, out);
 	sas_process_unlock();
 	sas_err_flush();
-	pthread_setcancelstate(cancel, NULL);
+	sas_call_end(t);
 	return error;
 }
 
@@ -605,21 +594,30 @@ void sas_region_release(struct sas_region *r)
 	sas_region_detach(r);
 }
 
-int sas_region_leave(struct sas_region *r)
+/* Undo one join, or all of them. Process lock held. */
+void sas_region_leave_locked(struct sas_region *r, int all)
 {
-	int error, cancel;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	sas_process_lock();
-	sas_err_defer();
-	error = sas_region_known(r);
-	if (!error && --r->count == 0) {
+	if (--r->count == 0 || all) {
 		sas_region_release(r);
 		discard(r);
 	}
+}
+
+int sas_region_leave(struct sas_region *r)
+{
+	struct sas_thread *t;
+	int error = sas_frame_begin(&t);
+
+	if (error)
+		return error;
+	sas_process_lock();
+	sas_err_defer();
+	error = sas_region_known(r);
+	if (!error)
+		sas_region_leave_locked(r, 0);
 	sas_process_unlock();
 	sas_err_flush();
-	pthread_setcancelstate(cancel, NULL);
+	sas_call_end(t);
 	return error;
 }
 

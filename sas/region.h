@@ -47,6 +47,7 @@ struct sas_region {
 	uint32_t process;               /* slot + 1; 0: not registered (a fork's child) */
 	uint32_t generation;            /* of this process in this region */
 	uint32_t next_generation;       /* of the anchor that a reset makes */
+	int created;                    /* the join that is going on made the region */
 	int dir;                        /* descriptor of the directory, checked before use */
 	int spare;                      /* given up when descriptors run out in the fault handler */
 	dev_t dir_dev;
@@ -74,13 +75,13 @@ static inline void *sas_at(const struct sas_region *r, uint64_t offset)
 {
 	return (void *)(r->memory + offset);
 }
-/* The joined region whose addresses hold `address`; NULL. Async-signal-safe. */
+/* The joined region whose addresses hold `address`, and that lies at its addresses; NULL. Async-signal-safe. */
 static inline struct sas_region *sas_region_of(uintptr_t address)
 {
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
 
-		if (r && address >= r->base && address < r->end)
+		if (r && address >= r->base && address < r->end && r->memory == r->base)
 			return r;
 	}
 	return 0;

@@ -135,6 +135,8 @@ static int describe(struct sas_m_anchor *a, int dir, const char *path, const SAS
 
 	if (error)
 		return sas_fail(-error, "%s: no random numbers for the region's UUID", path);
+	if (o->mode && ((o->mode & 0600) != 0600 || (o->mode & ~0777U)))
+		return sas_fail(EINVAL, "%s: a region's mode lets its owner read and write, and has no other bits than 0777", path);
 	if ((o->flags & SAS_JOIN_PREALLOCATED) && o->durability != SASDurability__PROCESS)
 		return sas_fail(EINVAL, "%s: a preallocated region has the durability of processes", path);
 	a->format = SAS_M_FORMAT;
@@ -308,7 +310,7 @@ int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int
 	if (!error)
 		error = sas_file_publish(dir, path, SAS_ANCHOR_NAME, options->mode, (uid_t)-1, (gid_t)-1, fill_anchor,
 					 &u.anchor);
-	if (!error && options->durability != SASDurability__PROCESS)
+	if (!error)
 		error = sas_port->fsync(dir);
 	return error;
 }

@@ -132,32 +132,41 @@ static int remove_locked(struct sas_region *r)
 
 int sas_region_remove(struct sas_region *r)
 {
-	int error;
+	struct sas_thread *t;
+	int error = sas_frame_begin(&t);
 
+	if (error)
+		return error;
 	sas_process_lock();
+	sas_err_defer();
 	error = sas_region_known(r);
 	if (!error && (r->flags & SAS_JOIN_READONLY))
 		error = sas_fail(EROFS, "%s: joined read-only", r->path);
 	if (!error)
 		error = remove_locked(r);
 	if (!error)
-		r->count = 1;           /* all joins of this process are over */
+		sas_region_leave_locked(r, 1);
 	sas_process_unlock();
-	if (error)
-		return error;
-	return sas_region_leave(r);
+	sas_err_flush();
+	sas_call_end(t);
+	return error;
 }
 
 /* Joined by nobody here: the stamp is written to the file, which is where all mappings look. */
 static int remove_inspected(struct sas_inspect *in, int force)
 {
 	static const uint32_t dead = SAS_M_LIFE_DEAD;
+	struct stat named;
 	int fd, error;
 
 	fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd < 0)
 		return sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", in->path, strerror(-fd));
 	error = lock_exclusively(in->path, fd);
+	/* Somebody may have removed it meanwhile, and made another one. */
+	if (!error && (sas_port->fstatat(in->dir, SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+		       named.st_ino != in->stat.st_ino || named.st_dev != in->stat.st_dev))
+		error = sas_fail(ESTALE, "%s: was removed by somebody else", in->path);
 	if (!error)
 		error = sas_inspect_reload(in);
 	if (!error && in->alive && !force)
@@ -188,6 +197,8 @@ int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
 
 	sas_port->flock(anchor_fd, LOCK_UN);
 	error = lock_exclusively(r->path, anchor_fd);
+	if (!error && !sas_region_in_place(r, anchor_fd))       /* the remover lives, and was faster */
+		return 0;
 	return error ? error : destroy(r->dir, r->path, anchor_fd, &r->anchor);
 }
 
@@ -245,10 +256,14 @@ static int refuse_peers(struct sas_region *r)
 int sas_region_reset(struct sas_region *r)
 {
 	SASRegionOptions o;
+	struct sas_thread *t;
 	char nodes[4096];
-	int error;
+	int error = sas_frame_begin(&t);
 
+	if (error)
+		return error;
 	sas_process_lock();
+	sas_err_defer();
 	error = sas_region_known(r);
 	if (!error && (r->flags & SAS_JOIN_READONLY))
 		error = sas_fail(EROFS, "%s: joined read-only", r->path);
@@ -261,5 +276,7 @@ int sas_region_reset(struct sas_region *r)
 		error = sas_region_rejoin(r, &o);
 	}
 	sas_process_unlock();
+	sas_err_flush();
+	sas_call_end(t);
 	return error;
 }

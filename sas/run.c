@@ -75,10 +75,17 @@ int sas_run_reserve(struct sas_run *run, uint64_t offset, uint64_t size)
 	return error;
 }
 
-static int map_run(struct sas_run *run, int protection)
+static int map_run(struct sas_run *run)
 {
-	void *p = sas_port->mmap(NULL, run->size, protection, MAP_SHARED, run->fd, 0);
+	struct stat st;
+	int error = sas_port->fstat(run->fd, &st);
+	void *p;
 
+	if (error)
+		return error;
+	run->device = st.st_dev;
+	run->inode = st.st_ino;
+	p = sas_port->mmap(NULL, run->size, PROT_READ | PROT_WRITE, MAP_SHARED, run->fd, 0);
 	if (SAS_MAP_FAILED(p))
 		return (int)(intptr_t)p;
 	sas_port->madvise(p, run->size, MADV_DONTDUMP);
@@ -153,7 +160,7 @@ static int format(struct sas_region *r, struct sas_run *run)
 	if (!error)
 		error = sas_run_reserve(run, SAS_RUN_INDEX_OFFSET, sas_index_fixed_size(r));
 	if (!error)
-		error = map_run(run, PROT_READ | PROT_WRITE);
+		error = map_run(run);
 	if (!error) {
 		memset(run->index, 0, sas_index_fixed_size(r));
 		error = make_header(r, run);
@@ -165,9 +172,10 @@ static int open_file(struct sas_region *r)
 {
 	int fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	struct stat st;
-	int error;
+	int error, made = 0;
 
 	if (fd == -ENOENT) {
+		made = 1;
 		fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 				      r->anchor.mode);
 		if (fd == -EEXIST)
@@ -176,7 +184,7 @@ static int open_file(struct sas_region *r)
 			error = sas_port->fchmod(fd, r->anchor.mode);
 			/* Where we may not give it away, the check below decides. */
 			if (!error && sas_port->fstat(fd, &st) == 0 && (st.st_uid != r->uid || st.st_gid != r->gid))
-				sas_port->fchown(fd, r->uid, r->gid);
+				sas_port->fchown(fd, r->anchor.mode & 0020 ? (uid_t)-1 : r->uid, r->gid);
 			if (error) {
 				sas_port->close(fd);
 				return error;
@@ -190,6 +198,8 @@ static int open_file(struct sas_region *r)
 		       (st.st_uid != r->uid && !(r->anchor.mode & 0020))))
 		error = -EPERM;         /* another owner, group or mode than the anchor's */
 	if (error) {
+		if (made)       /* not for others to stumble over */
+			sas_port->unlinkat(r->dir, SAS_RUN_NAME, 0);
 		sas_port->close(fd);
 		return error;
 	}
@@ -206,7 +216,7 @@ static int try_open(struct sas_region *r, struct sas_run *run)
 		return error;
 	if ((uint64_t)st.st_size < SAS_RUN_INDEX_OFFSET + sas_index_fixed_size(r))
 		return 1;
-	error = map_run(run, PROT_READ | PROT_WRITE);
+	error = map_run(run);
 	if (error)
 		return error;
 	if (usable(r, run->header, (uint64_t)st.st_size))

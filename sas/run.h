@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "atomic.h"
 
 #define SAS_RUN_NAME "SAS.run"
@@ -88,6 +89,8 @@ struct sas_run {
 	char *index;
 	size_t size;                    /* of the mapping */
 	int fd;
+	dev_t device;                   /* of the file that is mapped */
+	ino_t inode;
 	sas_u32_t references;           /* the region's, and one per thread slot of this process */
 };
 

@@ -35,6 +35,12 @@ void sas_process_unlock(void);
 void sas_memrange(uintptr_t *low, uintptr_t *high);
 void sas_memrange_set(uintptr_t low, uintptr_t high);
 
+/* What the first participant finds out for those that follow. table_lock held. */
+int sas_region_begin_use(struct sas_region *r);
+void sas_region_leave_locked(struct sas_region *r, int all);
+/* Is the anchor file that is open as fd still the one with the name? */
+int sas_region_in_place(struct sas_region *r, int fd);
+
 /* --- region_create.c */
 /* Make the anchor of a new region in r's directory; -EEXIST when somebody was faster. */
 int sas_region_create(struct sas_region *r, const struct SASRegionOptions *options, int classic);
@@ -51,6 +57,8 @@ int sas_region_reset(struct sas_region *r);
 /* --- participant.c: the frame of a call, threads, processes */
 #define SAS_CALL_WRITE 1U       /* EROFS in a read-only region */
 #define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
+/* The outer frame alone, for calls that make and end regions: EDEADLK; ended by sas_call_end(). */
+int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
@@ -61,7 +69,6 @@ void sas_thread_release(struct sas_region *r);          /* the calling thread's 
 int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r);    /* -1: none */
 int sas_table_lock(struct sas_region *r);
 void sas_table_unlock(struct sas_region *r);
-void sas_participant_start(void);                       /* once per process */
 
 /* --- log_grow.c */
 /* Make a chunk of further intent logs. Called by the thread of slot `slot`; table_lock held. */

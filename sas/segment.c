@@ -150,6 +150,8 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 		sas_port->munmap(got, r->segment_size);
 		return -EADDRINUSE;
 	}
+	/* A wish: the join says once whether it can be had. */
+	sas_numa_place(got, r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
 	__atomic_store_n(&r->mapped[n], 1, __ATOMIC_RELEASE);
 	sas_fetch_add_seq_cst_u32(&r->maps, 1);
 	return 0;
@@ -269,12 +271,11 @@ int sas_segment_make(struct sas_region *r, uint64_t n)
 		error = take_over(r, n);
 	if (error)
 		return error;
-	/* The name must be on the disk before the table says that it is there. */
-	if (r->anchor.durability != SASDurability__PROCESS) {
-		error = sas_port->fsync(dir);
-		if (error)
-			return sas_fail(-error, "%s: cannot be synced: %s", r->path, strerror(-error));
-	}
+	/* The name must be on the disk before the table says that it is there, whatever the durability: a region that
+	 * misses a file cannot be opened. */
+	error = sas_port->fsync(dir);
+	if (error)
+		return sas_fail(-error, "%s: cannot be synced: %s", r->path, strerror(-error));
 	/* Publish: a death before leaves a whole file that take_over() accepts. Pairs with the
 	 * acquire in sas_segment_present(). */
 	sas_m_store_release_u32(&r->table[n].file, SAS_M_SEGMENT_PRESENT);

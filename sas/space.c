@@ -197,6 +197,26 @@ int sas_space_return(struct sas_region *r, int all, uint64_t *bytes)
 	return error == -EOPNOTSUPP ? 0 : error;
 }
 
+/* An allocation failed: whole chunks of the run that it took, and which is free, go back. */
+void sas_space_drop(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint64_t at = (offset + SAS_CHUNK - 1) & ~(SAS_CHUNK - 1), end = (offset + size) & ~(SAS_CHUNK - 1), bytes = 0;
+	int fd;
+
+	if (keeps_space(r))
+		return;
+	while (at < end) {
+		uint64_t n = sas_segment_of(r, at), origin = n << r->segment_shift;
+		uint64_t stop = end < origin + r->segment_size ? end : origin + r->segment_size;
+
+		if (sas_segment_present(r, n) && sas_segment_open(r, n, &fd) == 0) {
+			punch(r, n, fd, at - origin, stop - at, &bytes);
+			sas_port->close(fd);
+		}
+		at = stop;
+	}
+}
+
 int sas_space_due(struct sas_region *r)
 {
 	return sas_load_relaxed_u32(&r->run->header->taken) >= RETURN_AFTER;
