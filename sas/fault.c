@@ -61,6 +61,8 @@ static int mend_in(struct sas_region *r, uintptr_t address, uintptr_t instructio
 	if (!sas_segment_present(r, n))
 		return 0;
 	error = sas_segment_map_quiet(r, n);
+	if (error == -EADDRINUSE)       /* without a reservation: another thread may be mapping it */
+		return retry(r, address, instruction);
 	if (error) {
 		sas_store_relaxed_u32(&r->fault_errno, (uint32_t)-error);
 		return 0;

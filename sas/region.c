@@ -340,7 +340,7 @@ static int refuse_network(const struct sas_region *r, unsigned flags)
 	return 0;
 }
 
-/* One try. -EAGAIN: it was being created or removed; look again. */
+/* One try. -ERESTART: it was being created or removed; look again. */
 static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic)
 {
 	int fd, error = open_anchor(r, &fd);
@@ -353,7 +353,7 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 			return sas_fail(EEXIST, "%s: somebody else has just created a region here", r->path);
 		if (!error)
 			r->created = 1;
-		return error && error != -EEXIST ? error : -EAGAIN;
+		return error && error != -EEXIST ? error : -ERESTART;
 	}
 	if (error)
 		return error;
@@ -363,7 +363,7 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 	}
 	error = lock_anchor(r, fd, LOCK_SH);
 	if (!error && !sas_region_in_place(r, fd))
-		error = -EAGAIN;
+		error = -ERESTART;
 	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))
 		error = sas_region_create_preallocated(r, fd, o);
 	if (!error)
@@ -375,7 +375,7 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 	} else if (error == -ESTALE) {  /* stamped dead: its remover died; complete it */
 		error = sas_region_complete_removal(r, fd);
 		if (!error)
-			error = -EAGAIN;
+			error = -ERESTART;
 	}
 	sas_port->close(fd);
 	return error;
@@ -463,7 +463,7 @@ static int join_new(struct sas_region *r, const SASRegionOptions *o, int classic
 		r->spare = sas_port->openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0);
 		do
 			error = try_join(r, o, classic);
-		while (error == -EAGAIN);
+		while (error == -ERESTART);
 	}
 	if (error)
 		return error;
@@ -630,7 +630,7 @@ int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 	sas_region_release(r);
 	do
 		error = try_join(r, o, classic);
-	while (error == -EAGAIN);
+	while (error == -ERESTART);
 	if (error) {
 		discard(r);
 		return error;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,8 +143,8 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 	/* Over our own reservation, or where nothing may be. */
 	got = sas_port->mmap(want, r->segment_size, protection,
 			     kind | (r->reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE), fd, 0);
-	if (got == (void *)(intptr_t)-EEXIST && sas_segment_mapped(r, n))
-		return 0;
+	if (got == (void *)(intptr_t)-EEXIST)
+		return sas_segment_mapped(r, n) ? 0 : -EADDRINUSE;
 	if (SAS_MAP_FAILED(got))
 		return (int)(intptr_t)got;
 	if (got != want) {
@@ -189,6 +190,11 @@ int sas_segment_need(struct sas_region *r, uint64_t n)
 	if (sas_segment_mapped(r, n))
 		return 0;
 	error = sas_segment_map_quiet(r, n);
+	/* Without a reservation another thread's mapping is in the way until it says so. */
+	for (int tries = 0; error == -EADDRINUSE && !r->reserved && tries < 1000; tries++) {
+		sched_yield();
+		error = sas_segment_mapped(r, n) ? 0 : -EADDRINUSE;
+	}
 	if (error)
 		return sas_fail(-error, "%s/%s: cannot be mapped: %s", r->path, sas_segment_name(name, n), cause(error));
 	return 0;

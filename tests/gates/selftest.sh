@@ -8,13 +8,19 @@ gates=$(cd "$(dirname "$0")" && pwd)
 . "$gates/lib.sh"
 source=$top_srcdir
 
+# What the gates look at, without what a build in the tree itself leaves there.
+mkdir "$work/pristine"
+( cd "$source" && {
+	find . -maxdepth 1 -type f
+	find ./.ci ./bench ./build-aux ./doc ./examples ./include ./man ./sas ./sph ./tests ./utils -type f \
+		! -path '*/.libs/*' ! -path '*/.deps/*' ! -name '*.log' ! -name '*.trs' ! -name '*.o' ! -name '*.lo'
+  } 2> /dev/null | tar -cf - -T - ) | tar -xf - -C "$work/pristine"
+chmod -R u+w "$work/pristine"
+
 fresh_copy() {
-	rm -rf "$work/tree"
-	mkdir "$work/tree"
-	( cd "$source" && tar -cf - --exclude='./build*' --exclude='./.git' --exclude='./autom4te.cache' . ) |
-		( cd "$work/tree" && tar -xf - )
-	chmod -R u+w "$work/tree"
 	tree=$work/tree
+	rm -rf "$tree"
+	cp -R "$work/pristine" "$tree" || exit 99
 }
 
 planted=0
