@@ -224,7 +224,7 @@ static int make_space(struct sas_region *r, uint64_t n)
 
 	if (get_bit(spaced(r), n))
 		return 0;
-	error = sas_run_reserve(r->run, SAS_RUN_INDEX_OFFSET + segment_at(r, n), r->index_stride);
+	error = sas_run_reserve(r, r->run, SAS_RUN_INDEX_OFFSET + segment_at(r, n), r->index_stride);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for the index of segment %llu: %s", r->path,
 				(unsigned long long)n, strerror(-error));

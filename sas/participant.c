@@ -101,7 +101,7 @@ static int grow_threads(struct sas_region *r)
 
 	if (top + SAS_RUN_STEP > SAS_RUN_THREADS)
 		return sas_fail(EAGAIN, "%s: all %u thread slots are in use", r->path, SAS_RUN_THREADS);
-	error = sas_run_reserve(r->run, SAS_RUN_THREAD_OFFSET + top * 256UL, SAS_RUN_STEP * 256UL);
+	error = sas_run_reserve(r, r->run, SAS_RUN_THREAD_OFFSET + top * 256UL, SAS_RUN_STEP * 256UL);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more threads: %s", r->path, strerror(-error));
 	for (uint32_t i = top; i < top + SAS_RUN_STEP && !error; i++)
@@ -233,7 +233,7 @@ static int find_process_slot(struct sas_region *r, uint32_t *number)
 	if (i == top) {
 		if (top + SAS_RUN_STEP > SAS_RUN_PROCESSES)
 			return sas_fail(EAGAIN, "%s: all %u process slots are in use", r->path, SAS_RUN_PROCESSES);
-		error = sas_run_reserve(r->run, SAS_RUN_PROCESS_OFFSET + top * 128UL, SAS_RUN_STEP * 128UL);
+		error = sas_run_reserve(r, r->run, SAS_RUN_PROCESS_OFFSET + top * 128UL, SAS_RUN_STEP * 128UL);
 		if (error)
 			return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more processes: %s", r->path, strerror(-error));
 		memset(&r->run->processes[top], 0, SAS_RUN_STEP * sizeof r->run->processes[0]);
@@ -241,12 +241,6 @@ static int find_process_slot(struct sas_region *r, uint32_t *number)
 	}
 	*number = i;
 	return 0;
-}
-
-/* The byte of SAS.run that a living process holds a file lock on. */
-static uint64_t lock_byte(uint32_t number)
-{
-	return SAS_RUN_PROCESS_OFFSET + number * 128UL;
 }
 
 /* The next generation: 24 bits, never 0, as a map entry holds it. */
@@ -277,11 +271,12 @@ static int register_locked(struct sas_region *r)
 {
 	struct sas_run_process *p;
 	uint32_t number = 0;
-	int error = find_process_slot(r, &number);
+	int fd, error = find_process_slot(r, &number);
 
 	if (error)
 		return error;
-	error = sas_port->ofd_lock(r->run->fd, F_WRLCK, lock_byte(number), 1);
+	fd = sas_run_fd(r, r->run);
+	error = fd < 0 ? fd : sas_port->ofd_lock(fd, F_WRLCK, sas_run_lock_byte(number), 1);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
 	p = &r->run->processes[number];
@@ -299,34 +294,9 @@ static int register_locked(struct sas_region *r)
 	return 0;
 }
 
-/* A fork's child: another open file description, so that the file lock is its own. */
-static int reopen_run(struct sas_region *r)
-{
-	struct stat st;
-	int dir = sas_region_dir(r), fd;
-
-	if (dir < 0)
-		return dir;
-	fd = sas_port->openat(dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	if (sas_port->fstat(fd, &st) != 0 || st.st_ino != r->run->inode || st.st_dev != r->run->device) {
-		sas_port->close(fd);
-		return -ESTALE;
-	}
-	r->run->fd = fd;
-	return 0;
-}
-
 int sas_process_register(struct sas_region *r)
 {
-	int error = 0;
-
-	if (r->run->fd < 0)
-		error = reopen_run(r);
-	if (error)
-		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be opened: %s", r->path, strerror(-error));
-	error = sas_table_lock(r);
+	int error = sas_table_lock(r);
 	if (error)
 		return error;
 	sas_err_defer();
@@ -347,7 +317,8 @@ void sas_process_unregister(struct sas_region *r, int *last)
 	if (!r->process)
 		return;
 	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
-	sas_port->ofd_lock(r->run->fd, F_UNLCK, lock_byte(r->process - 1), 1);
+	if (sas_port_is(r->run->fd, r->run->device, r->run->inode))
+		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(r->process - 1), 1);
 	r->process = 0;
 	*last = sas_living_locked(r) == 0;
 }
@@ -361,9 +332,8 @@ static void forget(struct sas_region *r)
 	r->generation = 0;
 	if (r->run) {
 		/* It shares the parent's file lock; our references are those of the parent's threads. */
-		if (r->run->fd >= 0)
-			sas_port->close(r->run->fd);
-		r->run->fd = -1;
+		sas_port_close_own(r->run->fd, r->run->device, r->run->inode);
+		r->run->fd = -1;        /* sas_run_fd() opens one of the child's own */
 		sas_store_relaxed_u32(&r->run->references, 1);
 	}
 	sas_store_relaxed_u32(&r->handlers, 0);

@@ -319,6 +319,19 @@ int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset
 	return 0;
 }
 
+int sas_port_is(int fd, dev_t device, ino_t inode)
+{
+	struct stat st;
+
+	return fd >= 0 && sas_port->fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+void sas_port_close_own(int fd, dev_t device, ino_t inode)
+{
+	if (sas_port_is(fd, device, inode))
+		sas_port->close(fd);
+}
+
 int sas_port_random(void *buffer, size_t size)
 {
 	char *to = buffer;

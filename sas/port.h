@@ -59,6 +59,10 @@ extern const struct sas_port sas_port_linux;
 /* Whole transfers: retry short counts; -EIO where the file ends early. */
 int sas_port_pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset);
+/* Is fd (still) this file? A program that closes all descriptors gets our numbers for its own files. (h) */
+int sas_port_is(int fd, dev_t device, ino_t inode);
+/* Close it only then. (h) */
+void sas_port_close_own(int fd, dev_t device, ino_t inode);
 /* Random bytes; 0 or -errno. */
 int sas_port_random(void *buffer, size_t size);
 /* The boot's UUID, 16 bytes; all zero where the kernel does not tell. Cached. Not (h). */

@@ -152,14 +152,15 @@ unsigned sas_living_locked(struct sas_region *r)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->process_top);
 	unsigned living = 0;
+	int fd = sas_run_fd(r, r->run);
 
 	for (uint32_t i = 0; i < top; i++) {
 		struct sas_run_process *p = &r->run->processes[i];
 
 		if (sas_load_acquire_u32(&p->state) != SAS_RUN_USED)
 			continue;
-		if (i + 1 != r->process && !has_threads(r, i + 1) &&
-		    sas_port->ofd_test(r->run->fd, F_WRLCK, SAS_RUN_PROCESS_OFFSET + i * 128UL, 1) == 0)
+		if (i + 1 != r->process && !has_threads(r, i + 1) && fd >= 0 &&
+		    sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(i), 1) == 0)
 			sas_store_release_u32(&p->state, SAS_RUN_FREE);
 		else
 			living++;

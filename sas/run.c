@@ -14,6 +14,7 @@
 #include "port.h"
 #include "run.h"
 #include "region.h"
+#include "segment.h"
 
 uint64_t sas_run_layout(void)
 {
@@ -60,32 +61,48 @@ void sas_run_unlock(pthread_mutex_t *lock)
 	pthread_mutex_unlock(lock);
 }
 
-int sas_run_reserve(struct sas_run *run, uint64_t offset, uint64_t size)
+int sas_run_fd(struct sas_region *r, struct sas_run *run)
+{
+	int dir, fd;
+
+	if (sas_port_is(run->fd, run->device, run->inode))
+		return run->fd;
+	dir = sas_region_dir(r);
+	if (dir < 0)
+		return dir;
+	fd = sas_port->openat(dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	if (!sas_port_is(fd, run->device, run->inode)) {
+		sas_port->close(fd);
+		return -ESTALE;
+	}
+	run->fd = fd;
+	/* The lock went with the old descriptor. */
+	if (r->process)
+		sas_port->ofd_lock(fd, F_WRLCK, sas_run_lock_byte(r->process - 1), 1);
+	return fd;
+}
+
+int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size)
 {
 	static const char zero[4096];
 	struct stat st;
-	int error = sas_port->fallocate(run->fd, 0, offset, size);
+	int fd = sas_run_fd(r, run), error = fd < 0 ? fd : sas_port->fallocate(fd, 0, offset, size);
 
 	if (error != -EOPNOTSUPP)
 		return error;
 	/* No fallocate here: writing the bytes takes their space as well, where nothing is written yet. */
-	error = sas_port->fstat(run->fd, &st);
+	error = sas_port->fstat(fd, &st);
 	for (uint64_t at = (uint64_t)st.st_size; !error && at < offset + size; at = (at | 4095) + 1)
-		error = sas_port_pwrite_all(run->fd, zero, 4096 - (at & 4095), at);
+		error = sas_port_pwrite_all(fd, zero, 4096 - (at & 4095), at);
 	return error;
 }
 
 static int map_run(struct sas_run *run)
 {
-	struct stat st;
-	int error = sas_port->fstat(run->fd, &st);
-	void *p;
+	void *p = sas_port->mmap(NULL, run->size, PROT_READ | PROT_WRITE, MAP_SHARED, run->fd, 0);
 
-	if (error)
-		return error;
-	run->device = st.st_dev;
-	run->inode = st.st_ino;
-	p = sas_port->mmap(NULL, run->size, PROT_READ | PROT_WRITE, MAP_SHARED, run->fd, 0);
 	if (SAS_MAP_FAILED(p))
 		return (int)(intptr_t)p;
 	sas_port->madvise(p, run->size, MADV_DONTDUMP);
@@ -102,8 +119,7 @@ void sas_run_drop(struct sas_run *run)
 		return;
 	if (run->header)
 		sas_port->munmap(run->header, run->size);
-	if (run->fd >= 0)
-		sas_port->close(run->fd);
+	sas_port_close_own(run->fd, run->device, run->inode);
 	free(run);
 }
 
@@ -156,9 +172,9 @@ static int format(struct sas_region *r, struct sas_run *run)
 	if (!error && !(r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
 		error = sas_port->ftruncate(run->fd, 0);
 	if (!error)
-		error = sas_run_reserve(run, 0, SAS_RUN_PROCESS_OFFSET);
+		error = sas_run_reserve(r, run, 0, SAS_RUN_PROCESS_OFFSET);
 	if (!error)
-		error = sas_run_reserve(run, SAS_RUN_INDEX_OFFSET, sas_index_fixed_size(r));
+		error = sas_run_reserve(r, run, SAS_RUN_INDEX_OFFSET, sas_index_fixed_size(r));
 	if (!error)
 		error = map_run(run);
 	if (!error) {
@@ -168,7 +184,7 @@ static int format(struct sas_region *r, struct sas_run *run)
 	return error < 0 ? sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be formatted: %s", r->path, strerror(-error)) : 0;
 }
 
-static int open_file(struct sas_region *r)
+static int open_file(struct sas_region *r, struct sas_run *run)
 {
 	int fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	struct stat st;
@@ -179,7 +195,7 @@ static int open_file(struct sas_region *r)
 		fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 				      r->anchor.mode);
 		if (fd == -EEXIST)
-			return open_file(r);
+			return open_file(r, run);
 		if (fd >= 0) {
 			error = sas_port->fchmod(fd, r->anchor.mode);
 			/* Where we may not give it away, the check below decides. */
@@ -203,6 +219,8 @@ static int open_file(struct sas_region *r)
 		sas_port->close(fd);
 		return error;
 	}
+	run->device = st.st_dev;
+	run->inode = st.st_ino;
 	return fd;
 }
 
@@ -236,7 +254,7 @@ int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh)
 		return sas_fail(ENOMEM, "no memory to join %s", r->path);
 	run->size = SAS_RUN_INDEX_OFFSET + sas_index_size(r);
 	sas_store_relaxed_u32(&run->references, 1);
-	run->fd = open_file(r);
+	run->fd = open_file(r, run);
 	if (run->fd < 0) {
 		error = sas_fail(-run->fd, "%s/" SAS_RUN_NAME ": cannot be opened for writing: %s", r->path,
 				 run->fd == -EPERM ? "its owner, group or mode differ from those of " SAS_ANCHOR_NAME

@@ -101,8 +101,15 @@ uint64_t sas_run_layout(void);
 /* Open r's SAS.run, or format it when it is absent or nobody can live in it. The caller holds a shared lock on
  * the anchor file `anchor_fd`; formatting changes it to exclusive and back. *fresh: it was formatted. */
 int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh);
+/* Its descriptor, opened again (and its byte locked) when the program closed it. -errno. */
+int sas_run_fd(struct sas_region *r, struct sas_run *run);
+/* The byte of the file that the process of a slot holds a lock on. */
+static inline uint64_t sas_run_lock_byte(uint32_t slot)
+{
+	return SAS_RUN_PROCESS_OFFSET + slot * 128UL;
+}
 /* File space for [offset, offset + size) of the mapping. */
-int sas_run_reserve(struct sas_run *run, uint64_t offset, uint64_t size);
+int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size);
 void sas_run_drop(struct sas_run *run);
 /* A robust lock of the header; *died when its last owner did. -errno. */
 int sas_run_lock(pthread_mutex_t *lock, int *died);

@@ -22,22 +22,25 @@ struct SASRegionOptions;
 /* --- region.c: this process's regions */
 int sas_region_join(const char *path, const struct SASRegionOptions *options, int classic, struct sas_region **out);
 int sas_region_leave(struct sas_region *r);
+/* Undo one join, or all of them. Process lock held. */
+void sas_region_leave_locked(struct sas_region *r, int all);
 struct sas_region *sas_region_default(void);
 /* Checks a handle that a program gave. EINVAL with a sentence. */
 int sas_region_known(const struct sas_region *r);
 int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
 void sas_region_release(struct sas_region *r);          /* after reset/remove: drop everything mapped */
-/* Map and register, the anchor file locked; -ESTALE: stamped dead. detach: the opposite, without unregistering. */
-int sas_region_attach(struct sas_region *r, int anchor_fd);
-void sas_region_detach(struct sas_region *r);
 void sas_process_lock(void);
 void sas_process_unlock(void);
 void sas_memrange(uintptr_t *low, uintptr_t *high);
 void sas_memrange_set(uintptr_t low, uintptr_t high);
 
+/* --- region_open.c: from a directory to a region that is mapped and registered */
+/* r has its path and directory. */
+int sas_region_open(struct sas_region *r, const struct SASRegionOptions *o, int classic);
+/* Drop what this process has mapped, without unregistering. */
+void sas_region_detach(struct sas_region *r);
 /* What the first participant finds out for those that follow. table_lock held. */
 int sas_region_begin_use(struct sas_region *r);
-void sas_region_leave_locked(struct sas_region *r, int all);
 /* Is the anchor file that is open as fd still the one with the name? */
 int sas_region_in_place(struct sas_region *r, int fd);
 

@@ -53,15 +53,14 @@ int64_t sas_segment_number(const char *name)
 /* Programs that close all descriptors close ours too, and may get another file under its number. */
 int sas_region_dir(struct sas_region *r)
 {
-	struct stat st;
 	int fd;
 
-	if (sas_port->fstat(r->dir, &st) == 0 && st.st_dev == r->dir_dev && st.st_ino == r->dir_ino)
+	if (sas_port_is(r->dir, r->dir_dev, r->dir_ino))
 		return r->dir;
 	fd = sas_port->openat(AT_FDCWD, r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	if (sas_port->fstat(fd, &st) != 0 || st.st_dev != r->dir_dev || st.st_ino != r->dir_ino) {
+	if (!sas_port_is(fd, r->dir_dev, r->dir_ino)) {
 		sas_port->close(fd);
 		return -ESTALE;
 	}
@@ -82,18 +81,26 @@ static int open_or_spare(struct sas_region *r, const char *name)
 	fd = sas_port->openat(dir, name, flags, 0);
 	if ((fd != -EMFILE && fd != -ENFILE) || r->spare < 0)
 		return fd;
-	sas_port->close(r->spare);
+	sas_port_close_own(r->spare, r->dir_dev, r->dir_ino);
 	r->spare = -1;
 	return sas_port->openat(dir, name, flags, 0);
+}
+
+/* Any descriptor would do; one of the directory can be told from the program's. */
+void sas_region_keep_spare(struct sas_region *r)
+{
+	int fd;
+
+	if (r->spare >= 0)
+		return;
+	fd = sas_port->openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	r->spare = fd < 0 ? -1 : fd;
 }
 
 static void close_and_keep_spare(struct sas_region *r, int fd)
 {
 	sas_port->close(fd);
-	if (r->spare < 0) {
-		fd = sas_port->openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0);
-		r->spare = fd < 0 ? -1 : fd;
-	}
+	sas_region_keep_spare(r);
 }
 
 static int examine(const struct sas_region *r, uint64_t n, int fd)

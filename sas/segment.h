@@ -49,6 +49,8 @@ int sas_file_publish(int dir, const char *path, const char *name, unsigned mode,
 int sas_directory_each(int dir, int (*see)(int dir, const char *name, void *arg), void *arg);
 /* Delete the temporary files of creations that were cut short. */
 int sas_file_sweep(int dir);
+/* A descriptor to give up when they run out. */
+void sas_region_keep_spare(struct sas_region *r);
 /* All present segments have their files. */
 int sas_segment_verify_all(struct sas_region *r);
 

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region_open.c - from a directory to a region that is mapped and registered.
+ *
+ * Open the anchor, or create it; take its file lock (shared); validate; reserve the address range; map the
+ * anchor segment; open SAS.run; recover the dead; register. A join that meets a creation finds the anchor whole or
+ * absent, as it is linked into place; one that meets a removal finds the region stamped dead, completes the
+ * removal, and starts again.
+ *
+ * Locks: process lock held; takes the anchor file lock, then table_lock inside.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include "anchor.h"
+#include "err.h"
+#include "index.h"
+#include "numa.h"
+#include "port.h"
+#include "runtime.h"
+#include "sasregion.h"
+#include "segment.h"
+
+/* --- the address range */
+
+static int overlaps(uintptr_t memory, uint64_t size, const struct sas_region **other)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		const struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i]);
+
+		*other = o;
+		if (o && memory < o->memory + (o->end - o->base) && o->memory < memory + size)
+			return 1;
+	}
+	return 0;
+}
+
+static int address_in_use(struct sas_region *r)
+{
+	uint64_t size = r->end - r->base;
+	const struct sas_region *other;
+	char occupant[512];
+
+	if (overlaps(r->base, size, &other))
+		return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx overlap those of %s, which this process has joined",
+				r->path, (unsigned long)r->base, (unsigned long)r->end, other->path);
+	sas_port_occupant(r->base, size, occupant, sizeof occupant);
+	return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx are taken in this process by %s", r->path,
+			(unsigned long)r->base, (unsigned long)r->end, occupant[0] ? occupant : "somebody");
+}
+
+static void *reserve_at(uintptr_t address, uint64_t size, int fixed)
+{
+	void *p = sas_port->mmap((void *)address, size, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+
+	if (!SAS_MAP_FAILED(p) && fixed && p != (void *)address) {      /* a kernel without MAP_FIXED_NOREPLACE */
+		sas_port->munmap(p, size);
+		p = (void *)(intptr_t)-EEXIST;
+	}
+	return p;
+}
+
+/* Under ulimit -v there may be no room for the whole range: then each segment is mapped where nothing is. */
+static int reserve(struct sas_region *r)
+{
+	uint64_t size = r->end - r->base;
+	void *p = reserve_at(r->base, size, MAP_FIXED_NOREPLACE);
+
+	r->memory = r->base;
+	if (p == (void *)(intptr_t)-EEXIST) {
+		if (!(r->flags & SAS_JOIN_RELOCATED))
+			return address_in_use(r);
+		p = reserve_at(0, size, 0);
+		if (SAS_MAP_FAILED(p))
+			return sas_fail((int)-(intptr_t)p, "%s: no %llu bytes of addresses are free", r->path,
+					(unsigned long long)size);
+		r->memory = (uintptr_t)p;
+	}
+	if (SAS_MAP_FAILED(p)) {
+		r->reserved = 0;
+		return 0;
+	}
+	r->reserved = 1;
+	sas_port->madvise(p, size, MADV_DONTDUMP);
+	return 0;
+}
+
+static void unmap_all(struct sas_region *r)
+{
+	if (r->reserved) {
+		sas_port->munmap((void *)r->memory, r->end - r->base);
+	} else {
+		for (uint64_t n = 0; r->mapped && n < r->segments; n++)
+			if (r->mapped[n])
+				sas_port->munmap(sas_at(r, n << r->segment_shift), r->segment_size);
+	}
+}
+
+/* --- the anchor */
+
+static int open_anchor(const struct sas_region *r, int *fd)
+{
+	int access = r->flags & SAS_JOIN_READONLY ? O_RDONLY : O_RDWR;
+
+	*fd = sas_port->openat(r->dir, SAS_ANCHOR_NAME, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+	if (*fd >= 0 || *fd == -ENOENT)
+		return *fd < 0 ? *fd : 0;
+	if (*fd == -EACCES || *fd == -EROFS || *fd == -EPERM)
+		return sas_fail(*fd == -EPERM ? EACCES : -*fd, "%s/" SAS_ANCHOR_NAME ": no permission to %s%s", r->path,
+				access == O_RDWR ? "write" : "read",
+				access == O_RDWR ? "; SAS_JOIN_READONLY joins for reading" : "");
+	if (*fd == -ELOOP)
+		return sas_fail(ELOOP, "%s/" SAS_ANCHOR_NAME ": is a symbolic link", r->path);
+	return sas_fail(-*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
+}
+
+/* The lock is held for microseconds by joins, and longer by who copies or removes the region. */
+static int lock_anchor(const struct sas_region *r, int fd, int how)
+{
+	uint64_t until = sas_port->now_ns() + 10000000000ULL;
+	int error;
+
+	while ((error = sas_port->flock(fd, how | LOCK_NB)) == -EAGAIN) {
+		if (sas_port->now_ns() > until)
+			return sas_fail(EBUSY, "%s: is being copied, reset or removed", r->path);
+		sched_yield();
+	}
+	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error)) : 0;
+}
+
+static int read_anchor(struct sas_region *r, int fd)
+{
+	union { struct sas_m_anchor anchor; char page[SAS_M_PAGE]; } u;
+	char name[PATH_MAX + 16];
+	uint64_t size;
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
+
+	snprintf(name, sizeof name, "%s/" SAS_ANCHOR_NAME, r->path);
+	if (error)
+		return sas_fail(-error, "%s: %s", name, strerror(-error));
+	if (!S_ISREG(st.st_mode))
+		return sas_fail(EUCLEAN, "%s: is not a regular file", name);
+	error = sas_port_pread_all(fd, &u, sizeof u, 0);
+	if (error)
+		return sas_fail(error == -EIO ? EUCLEAN : -error, "%s: has no whole first page", name);
+	error = sas_anchor_validate(&u.anchor, name);
+	if (error)
+		return error;
+	r->anchor = u.anchor;
+	if ((r->anchor.ro_compat & ~SAS_M_RO_COMPAT_KNOWN) && !(r->flags & SAS_JOIN_READONLY))
+		return sas_fail(EPROTONOSUPPORT, "%s: made by a newer version; this one may only read it", name);
+	size = r->anchor.segment_size + (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED ? 0 : SAS_M_PAGE);
+	if ((uint64_t)st.st_size < size)
+		return sas_fail(EUCLEAN, "%s: is cut short: it has %llu bytes, not %llu", name,
+				(unsigned long long)st.st_size, (unsigned long long)size);
+	if ((st.st_mode & 07777) != r->anchor.mode)
+		return sas_fail(EPERM, "%s: its mode is %o, but the region was made with %o", name,
+				(unsigned)st.st_mode & 07777, r->anchor.mode);
+	r->uid = st.st_uid;
+	r->gid = st.st_gid;
+	return 0;
+}
+
+/* Is the file that we locked still the one with the name? */
+int sas_region_in_place(struct sas_region *r, int fd)
+{
+	struct stat opened, named;
+
+	return sas_port->fstat(fd, &opened) == 0 &&
+	       sas_port->fstatat(sas_region_dir(r), SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* --- mapping and registering */
+
+static int set_geometry(struct sas_region *r)
+{
+	r->base = r->anchor.base;
+	r->end = r->base + r->anchor.region_size;
+	r->segment_size = r->anchor.segment_size;
+	r->segment_shift = (unsigned)__builtin_ctzll(r->segment_size);
+	r->segments = sas_segments_of(&r->anchor);
+	sas_index_plan(r);
+	r->mapped = calloc(r->segments, 1);
+	return r->mapped ? 0 : sas_fail(ENOMEM, "no memory to join %s", r->path);
+}
+
+static int map_anchor(struct sas_region *r)
+{
+	int error = sas_segment_need(r, 0);
+
+	if (error)
+		return error;
+	sas_numa_apply(sas_at(r, 0), r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
+	r->live = sas_at(r, 0);
+	r->state = sas_at(r, SAS_M_PAGE);
+	r->table = sas_at(r, r->anchor.table_offset);
+	return 0;
+}
+
+/* What the first participant finds out for those that follow. table_lock held. */
+int sas_region_begin_use(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	struct stat st;
+	uint8_t boot[16];
+	uint64_t time;
+	int error = 0;
+
+	sas_fetch_add_relaxed_u32(&h->index_epoch, 1);
+	if (sas_port->fstat(r->dir, &st) == 0) {
+		time = (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec;
+		if (time != sas_load_relaxed_u64(&h->directory_time)) {
+			error = sas_segment_verify_all(r);
+			if (!error && !(r->flags & SAS_JOIN_READONLY))
+				sas_file_sweep(r->dir);
+			if (!error && sas_port->fstat(r->dir, &st) == 0)
+				sas_store_relaxed_u64(&h->directory_time,
+						      (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec);
+		}
+	}
+	if (error || sas_m_load_acquire_u32(&r->state->clean) || (r->flags & SAS_JOIN_READONLY))
+		return error;
+	sas_port_boot_id(boot);
+	if (memcmp(boot, r->state->boot_id, 16) != 0)
+		return sas_recover_boot(r);
+	return sas_recover_all_logs(r);
+}
+
+/* Without SAS.run nobody knows that we read: the region must be at rest. */
+static int join_unseen(struct sas_region *r, int error)
+{
+	if (!(r->flags & SAS_JOIN_READONLY))
+		return error;
+	if (!sas_m_load_acquire_u32(&r->state->clean))
+		return sas_fail(EROFS, "%s: " SAS_RUN_NAME " cannot be written, and the region was not left cleanly", r->path);
+	return sas_segment_verify_all(r);
+}
+
+void sas_region_detach(struct sas_region *r)
+{
+	if (r->run)
+		sas_run_drop(r->run);
+	r->run = NULL;
+	if (r->mapped)
+		unmap_all(r);
+	free(r->mapped);
+	r->mapped = NULL;
+}
+
+/* With the anchor locked: all that maps, and the registration. -ESTALE: stamped dead. */
+static int attach(struct sas_region *r, int anchor_fd)
+{
+	int fresh, error = set_geometry(r);
+
+	if (!error)
+		error = reserve(r);
+	if (error)
+		return error;
+	error = map_anchor(r);
+	if (error)
+		goto unmap;
+	if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE) {
+		error = -ESTALE;
+		goto unmap;
+	}
+	error = sas_run_open(r, anchor_fd, &fresh);
+	error = error ? join_unseen(r, error) : sas_process_register(r);
+	if (error)
+		goto unmap;
+	return 0;
+unmap:
+	sas_region_detach(r);
+	return error;
+}
+
+static int refuse_network(const struct sas_region *r, unsigned flags)
+{
+	static const struct { unsigned long type; const char *name; } refused[] = {
+		{ 0x6969, "NFS" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB" }, { 0x517b, "SMB" },
+		{ 0x01021997, "9p" }, { 0x65735546, "FUSE" },
+	};
+	struct statfs fs;
+
+	if ((flags & SAS_JOIN_SINGLE_HOST) || sas_port->fstatfs(r->dir, &fs) != 0)
+		return 0;
+	for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++)
+		if ((unsigned long)fs.f_type == refused[i].type)
+			return sas_fail(EOPNOTSUPP, "%s: is on %s, whose mappings are not coherent between hosts; "
+					"SAS_JOIN_SINGLE_HOST promises that one host alone uses it", r->path,
+					refused[i].name);
+	return 0;
+}
+
+/* --- the whole way */
+
+/* One try. -ERESTART: it was being created or removed; look again. */
+static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic)
+{
+	int fd, error = open_anchor(r, &fd);
+
+	if (error == -ENOENT) {
+		if (!(o->flags & SAS_JOIN_CREATE))
+			return sas_fail(ENOENT, "%s: holds no region (there is no " SAS_ANCHOR_NAME ")", r->path);
+		error = sas_region_create(r, o, classic);
+		if (error == -EEXIST && (o->flags & SAS_JOIN_EXCLUSIVE))
+			return sas_fail(EEXIST, "%s: somebody else has just created a region here", r->path);
+		if (!error)
+			r->created = 1;
+		return error && error != -EEXIST ? error : -ERESTART;
+	}
+	if (error)
+		return error;
+	if ((o->flags & SAS_JOIN_EXCLUSIVE) && !r->created && !(o->flags & SAS_JOIN_PREALLOCATED)) {
+		sas_port->close(fd);
+		return sas_fail(EEXIST, "%s: holds a region already", r->path);
+	}
+	error = lock_anchor(r, fd, LOCK_SH);
+	if (!error && !sas_region_in_place(r, fd))
+		error = -ERESTART;
+	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))
+		error = sas_region_create_preallocated(r, fd, o);
+	if (!error)
+		error = read_anchor(r, fd);
+	if (!error)
+		error = attach(r, fd);
+	if (error == -ESTALE && (r->flags & SAS_JOIN_READONLY)) {
+		error = sas_fail(ESTALE, "%s: is being removed", r->path);
+	} else if (error == -ESTALE) {  /* stamped dead: its remover died; complete it */
+		error = sas_region_complete_removal(r, fd);
+		if (!error)
+			error = -ERESTART;
+	}
+	sas_port->close(fd);
+	return error;
+}
+
+int sas_region_open(struct sas_region *r, const SASRegionOptions *o, int classic)
+{
+	int error = refuse_network(r, o->flags);
+
+	while (!error) {
+		error = try_join(r, o, classic);
+		if (error != -ERESTART)
+			break;
+		error = 0;
+	}
+	return error;
+}
