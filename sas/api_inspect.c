@@ -10,7 +10,7 @@
 #include "err.h"
 #include "inspect.h"
 
-#define RUN_DEPTH 64 /* of buddies that wait to be merged: sizes fall by powers of two */
+#define RUN_DEPTH 64            /* of buddies that wait to be merged: sizes fall by powers of two */
 
 /* A list that grows in the caller's buffer, and is counted beyond its end. */
 struct list {

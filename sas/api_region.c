@@ -76,7 +76,7 @@ SASRegion_t SASRegionJoin(const char *directory, const SASRegionOptions *options
 
 int SASRegionLeave(SASRegion_t region)
 {
-	return sas_err_edge(sas_region_leave(region));
+	return sas_err_edge(sas_region_leave(region, 0));
 }
 
 int SASRegionRemove(SASRegion_t region)
@@ -145,6 +145,7 @@ static int count_blocks(struct sas_region *r, SASRegionInfo *info)
 
 static int count_participants(struct sas_region *r, SASRegionInfo *info)
 {
+	struct sas_living living;
 	uint32_t top;
 	int error;
 
@@ -153,7 +154,8 @@ static int count_participants(struct sas_region *r, SASRegionInfo *info)
 	error = sas_table_lock(r);
 	if (error)
 		return error;
-	info->participants = sas_living_locked(r);
+	sas_living_locked(r, &living);
+	info->participants = living.readers + living.writers;
 	top = sas_load_acquire_u32(&r->run->header->thread_top);
 	for (uint32_t i = 0; i < top; i++)
 		info->threads += sas_load_acquire_u32(&r->run->threads[i].state) == SAS_RUN_USED;

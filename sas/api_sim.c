@@ -64,7 +64,7 @@ void SASCleanUp(void)
 	struct sas_region *r = joined();
 
 	if (r)
-		sas_err_edge(sas_region_leave(r));
+		sas_err_edge(sas_region_leave(r, 1));
 }
 
 void SASRemove(void)
@@ -255,32 +255,30 @@ void SASSeize(void)
 
 	if (!r || sas_err_edge(error))
 		return;
-	if (t->seized && t->seized != r)
-		error = sas_fail(EDEADLK, "this thread has seized %s", t->seized->path);
+	if (t->seized && !sas_has_seized(t, r))
+		error = sas_fail(EDEADLK, "this thread has seized another region");
 	if (!error)
 		error = sas_block_lock(r, t);
 	if (!error) {
-		t->seized = r;
+		t->seized = r->run;
 		t->seizes++;
 	}
 	sas_err_edge(error);
 	sas_call_end(t);
 }
 
+/* Also of a region that was reset or removed meanwhile. */
 void SASRelease(void)
 {
-	struct sas_region *r = joined();
 	struct sas_thread *t;
-	int error = r ? sas_call_begin(r, 0, &t) : 0;
+	int error = sas_frame_begin(&t);
 
-	if (!r || sas_err_edge(error))
+	if (sas_err_edge(error))
 		return;
-	if (t->seized != r) {
-		error = sas_fail(EPERM, "this thread has not seized %s", r->path);
-	} else if (--t->seizes == 0) {
-		t->seized = NULL;
-		sas_block_unlock(r, t);
-	}
+	if (!t->seized)
+		error = sas_fail(EPERM, "this thread has not seized a region");
+	else if (--t->seizes == 0)
+		sas_block_release_seized(t);
 	sas_err_edge(error);
 	sas_call_end(t);
 }

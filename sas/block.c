@@ -14,6 +14,34 @@
 
 /* --- the lock */
 
+/* Who changes something under the lock: a thread slot, and which life of it. -1 or no slots: nobody. */
+static void set_owner(struct sas_run_header *h, const struct sas_run_thread *threads, int slot)
+{
+	uint64_t owner = threads && slot >= 0 ? (uint64_t)threads[slot].lives << 32 | (uint32_t)(slot + 1) : 0;
+
+	sas_store_release_u64(&h->block_owner, owner);
+}
+
+/* A recoverer that dies has no owner: the first one's stays. */
+static void mark_dirty(struct sas_run_header *h)
+{
+	uint64_t owner = sas_load_acquire_u64(&h->block_owner);
+
+	if (owner)
+		sas_store_relaxed_u64(&h->dirty_owner, owner);
+	sas_store_release_u32(&h->block_dirty, 1);
+}
+
+void sas_block_release_seized(struct sas_thread *t)
+{
+	struct sas_run *run = t->seized;
+
+	t->seized = NULL;
+	t->seizes = 0;
+	set_owner(run->header, NULL, 0);
+	sas_run_unlock(&run->header->block_lock);
+}
+
 int sas_block_lock_raw(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
@@ -22,8 +50,20 @@ int sas_block_lock_raw(struct sas_region *r)
 	if (error)
 		return sas_fail(-error, "%s: the block lock cannot be taken: %s", r->path, strerror(-error));
 	if (died)
-		sas_store_release_u32(&h->block_dirty, 1);
+		mark_dirty(h);
 	return 0;
+}
+
+int sas_block_trylock_raw(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	int error = pthread_mutex_trylock(&h->block_lock);
+
+	if (error == EOWNERDEAD) {
+		error = pthread_mutex_consistent(&h->block_lock);
+		mark_dirty(h);
+	}
+	return -error;
 }
 
 void sas_block_unlock_raw(struct sas_region *r)
@@ -51,18 +91,18 @@ static int lock_clean(struct sas_region *r, int (*recover)(struct sas_region *))
 
 int sas_block_lock(struct sas_region *r, struct sas_thread *t)
 {
-	int error = t->seized == r ? 0 : lock_clean(r, sas_recover);
+	int error = sas_has_seized(t, r) ? 0 : lock_clean(r, sas_recover);
 
 	if (!error)
-		sas_store_release_u32(&r->run->header->block_owner, (uint32_t)sas_thread_slot(t, r) + 1);
+		set_owner(r->run->header, r->run->threads, sas_thread_slot(t, r));
 	return error;
 }
 
 void sas_block_unlock(struct sas_region *r, struct sas_thread *t)
 {
-	if (t->seized == r)
+	if (sas_has_seized(t, r))
 		return;
-	sas_store_release_u32(&r->run->header->block_owner, 0);
+	set_owner(r->run->header, NULL, 0);
 	sas_block_unlock_raw(r);
 }
 
@@ -132,28 +172,34 @@ static int publish(struct sas_region *r, const struct sas_map *map, uint64_t uni
 
 /*
  * A block becomes free. DIRTY is the store that frees it; then its head is cleared, and only when that is
- * safe FREED may say so.
+ * safe FREED may say so: what fails after the first store leaves a free block of which nothing is known.
  */
 static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit, uint32_t order, uint64_t offset)
 {
-	uint32_t *entry = map->entries + unit * map->stride;
-	int error;
+	uint32_t *entry = map->entries + unit * map->stride, used = *entry;
+	int error = sas_segment_need(r, sas_segment_of(r, offset));
 
-	sas_tile_free(map, unit, order, SAS_M_DIRTY);
-	error = sas_persist(r, entry, sizeof *entry);
 	if (!error)
-		error = zero_head(r, offset);
+		error = sas_refuse_poisoned(r);
 	if (error)
 		return error;
-	sas_fence(r);
-	sas_tile_free(map, unit, order, SAS_M_FREED);
+	sas_tile_free(map, unit, order, SAS_M_DIRTY);
+	error = sas_persist(r, entry, sizeof *entry);
+	if (error) {
+		sas_tile_use(map, unit, order, sas_entry_generation(used));
+		return error;
+	}
+	if (zero_head(r, offset) == 0) {
+		sas_fence(r);
+		sas_tile_free(map, unit, order, SAS_M_FREED);
+	}
 	return 0;
 }
 
 /* --- blocks of segments */
 
 /* Carved segments that hold no block any more are given back to the table. */
-static void uncarve_empty(struct sas_region *r)
+static void uncarve_empty(struct sas_region *r, struct sas_buddy *table)
 {
 	struct sas_map map;
 	struct sas_tile tile;
@@ -163,15 +209,13 @@ static void uncarve_empty(struct sas_region *r)
 		uint64_t n = tile.head, own = n < r->anchor.maps ? 0 : sas_map_bytes(r->segment_size) >> SAS_M_UNIT_SHIFT;
 		struct sas_buddy *b;
 
-		if (n == 0 || !sas_entry_carved(tile.entry))
-			continue;
-		b = sas_index_segment(r, n);
-		if (!b || b->free_units + own != b->units)
+		if (n == 0 || !sas_entry_carved(tile.entry) || sas_index_segment(r, n, &b) != 0 ||
+		    b->free_units + own != b->units)
 			continue;
 		sas_index_forget(r, n);
 		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. */
 		sas_tile_free(&map, n, 0, SAS_M_DIRTY);
-		sas_buddy_give(sas_index_region(r), n, 0);
+		sas_buddy_give(table, n, 0);
 	}
 }
 
@@ -191,14 +235,13 @@ static int take_segments(struct sas_intent *intent, uint32_t order, uint32_t *fr
 	int64_t n;
 	int error = sas_intent_note(intent, SAS_M_RECORD_REINDEX, 0, NULL, 0);
 
+	if (!error)
+		error = sas_index_region(r, &b);
 	if (error)
 		return error;
-	b = sas_index_region(r);
-	if (!b)
-		return -EUCLEAN;
 	n = sas_buddy_take(b, order, from);
 	if (n < 0) {
-		uncarve_empty(r);
+		uncarve_empty(r, b);
 		n = sas_buddy_take(b, order, from);
 	}
 	if (n < 0)
@@ -208,6 +251,14 @@ static int take_segments(struct sas_intent *intent, uint32_t order, uint32_t *fr
 	if (error)
 		sas_buddy_give(b, *first, order);
 	return error;
+}
+
+static void give_segments(struct sas_region *r, uint64_t first, uint32_t order)
+{
+	struct sas_buddy *b;
+
+	if (sas_index_region(r, &b) == 0)
+		sas_buddy_give(b, first, order);
 }
 
 static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
@@ -230,7 +281,7 @@ static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t genera
 	}
 	if (error) {
 		sas_space_drop(r, *offset, size);
-		sas_buddy_give(sas_index_region(r), n, order);
+		give_segments(r, n, order);
 	}
 	return error;
 }
@@ -280,7 +331,7 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	error = state < 0 ? sas_fail(EUCLEAN, "%s: the segment table is broken; run sasphere check", r->path)
 		: write_map(r, *segment, state);
 	if (error) {
-		sas_buddy_give(sas_index_region(r), *segment, 0);
+		give_segments(r, *segment, 0);
 		return error;
 	}
 	sas_fence(r);
@@ -288,6 +339,16 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
 	sas_index_carved(r, *segment);
 	return sas_persist(r, &r->table[*segment], sizeof r->table[0]);
+}
+
+static void give_units(struct sas_region *r, uint64_t n, uint64_t unit, uint32_t order)
+{
+	struct sas_buddy *b;
+
+	if (sas_index_segment(r, n, &b) == 0) {
+		sas_buddy_give(b, unit, order);
+		sas_index_update(r, n);
+	}
 }
 
 static int take_units(struct sas_intent *intent, uint64_t size, uint32_t order, uint64_t *segment, uint64_t *unit)
@@ -305,9 +366,11 @@ static int take_units(struct sas_intent *intent, uint64_t size, uint32_t order, 
 	error = sas_intent_note(intent, SAS_M_RECORD_REINDEX, *segment << r->segment_shift, NULL, 0);
 	if (error)
 		return error;
-	b = sas_index_segment(r, *segment);
-	u = b ? sas_buddy_take(b, order, &from) : -1;
-	if (u < 0)      /* a self-carved segment has no half of it for a block */
+	error = sas_index_segment(r, *segment, &b);
+	if (error)
+		return error;
+	u = sas_buddy_take(b, order, &from);
+	if (u < 0)
 		return no_space(r, size);
 	sas_index_update(r, *segment);
 	*unit = (uint64_t)u;
@@ -336,8 +399,7 @@ static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t genera
 		error = publish(r, &map, unit, order, generation, *offset);
 	if (error) {
 		sas_space_drop(r, *offset, size);
-		sas_buddy_give(sas_index_segment(r, n), unit, order);
-		sas_index_update(r, n);
+		give_units(r, n, unit, order);
 	}
 	return error;
 }
@@ -355,8 +417,11 @@ static int take_locked(struct sas_intent *intent, uint64_t size, uint32_t genera
 		sas_space_return(intent->region, 0, &returned);
 	error = alloc(intent, size, generation, undoable, offset);
 	/* The file system is full: what free blocks hold of it may be enough. */
-	if (error == -ENOSPC && sas_space_return(intent->region, 1, &returned) == 0 && returned)
-		error = alloc(intent, size, generation, undoable, offset);
+	if (error == -ENOSPC) {
+		sas_space_return(intent->region, 1, &returned);
+		if (returned)
+			error = alloc(intent, size, generation, undoable, offset);
+	}
 	return error;
 }
 
@@ -367,9 +432,9 @@ int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint
 
 	if (error)
 		return error;
-	sas_store_release_u32(&r->run->header->block_owner, (uint32_t)slot + 1);
+	set_owner(r->run->header, r->run->threads, (int)slot);
 	error = take_locked(intent, size, 0, 1, offset);
-	sas_store_release_u32(&r->run->header->block_owner, 0);
+	set_owner(r->run->header, NULL, 0);
 	sas_block_unlock_raw(r);
 	return error;
 }
@@ -479,39 +544,43 @@ static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-static int free_large(struct sas_intent *intent, uint64_t offset, uint64_t size)
+static int free_large(struct sas_region *r, uint64_t offset, uint64_t size)
 {
-	struct sas_region *r = intent->region;
 	uint32_t order = order_of(size, r->segment_shift);
 	uint64_t n = sas_segment_of(r, offset);
+	struct sas_buddy *b;
 	struct sas_map map;
-	struct sas_buddy *b = sas_index_region(r);
-	int error = b ? 0 : -EUCLEAN;
+	int error = sas_index_region(r, &b);
 
 	sas_map_segments(r, &map);
 	if (!error)
 		error = retire(r, &map, n, order, offset);
-	if (b)
+	if (!error)
 		sas_buddy_give(b, n, order);
 	return error;
 }
 
-static int free_small(struct sas_intent *intent, uint64_t offset, uint64_t size)
+/* Where there is no room for an index (a full file system), the map alone learns of it: whoever is out of space can free. */
+static int free_small(struct sas_region *r, uint64_t offset, uint64_t size)
 {
-	struct sas_region *r = intent->region;
 	uint64_t n = sas_segment_of(r, offset), unit = (offset & (r->segment_size - 1)) >> SAS_M_UNIT_SHIFT;
 	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
+	struct sas_buddy *b;
 	struct sas_map map;
-	struct sas_buddy *b = sas_index_segment(r, n);
-	int error = b ? sas_map_units(r, n, &map) : -EUCLEAN;
+	int error, indexed = sas_index_region(r, &b) == 0 && sas_index_segment(r, n, &b) == 0;
 
+	error = sas_map_units(r, n, &map);
 	if (!error)
 		error = retire(r, &map, unit, order, offset);
-	if (!error) {
+	if (error)
+		return error;
+	if (indexed) {
 		sas_buddy_give(b, unit, order);
 		sas_index_update(r, n);
+	} else if (sas_index_region(r, &b) == 0) {
+		sas_index_carved(r, n);
 	}
-	return error;
+	return 0;
 }
 
 static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
@@ -527,7 +596,7 @@ static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offs
 		return error;
 	error = sas_intent_note(&intent, SAS_M_RECORD_REINDEX, offset, NULL, 0);
 	if (!error)
-		error = size < r->segment_size ? free_small(&intent, offset, size) : free_large(&intent, offset, size);
+		error = size < r->segment_size ? free_small(r, offset, size) : free_large(r, offset, size);
 	if (error)      /* between the map and the index: the map is right */
 		sas_index_stale(r, sas_segment_of(r, offset));
 	sas_intent_commit(&intent);

@@ -35,7 +35,14 @@ int sas_block_lock(struct sas_region *r, struct sas_thread *t);
 void sas_block_unlock(struct sas_region *r, struct sas_thread *t);
 /* For recovery, which runs while the lock's state is in doubt: takes it as it is. */
 int sas_block_lock_raw(struct sas_region *r);
+int sas_block_trylock_raw(struct sas_region *r);
 void sas_block_unlock_raw(struct sas_region *r);
+/* SASSeize(): the thread holds block_lock across calls, in the run file that it was taken in. */
+static inline int sas_has_seized(const struct sas_thread *t, const struct sas_region *r)
+{
+	return t->seized && t->seized == r->run;
+}
+void sas_block_release_seized(struct sas_thread *t);
 
 /* --- block_list.c */
 struct SASBlockInfo;

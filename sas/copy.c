@@ -36,7 +36,7 @@ struct copy {
 	const char *to;
 	int dir;                /* of the target */
 	int made;               /* we made that directory */
-	uint64_t copied;        /* the present segments 1 .. copied - 1 have been made */
+	uint64_t copied;                /* the present segments 1 .. copied - 1 have been made */
 	int anchored;           /* segment 0 is in place */
 	uint8_t *buffer;
 };
@@ -192,7 +192,7 @@ static void copy_attributes(const char *name, int in, int out)
 struct backing {
 	struct copy *c;
 	int fd;
-	uint64_t from, to;      /* not taken yet */
+	uint64_t from, to;              /* not taken yet */
 	int unsupported;
 };
 
@@ -350,9 +350,12 @@ static int claim_source(struct sas_inspect *in)
 	error = sas_inspect_participants(in);
 	if (error)
 		return error;
-	if (in->alive || in->locked)
-		return sas_fail(EBUSY, "%s: the region is in use: %u processes have joined it", in->path,
-				in->alive);
+	if (in->alive)
+		return sas_fail(EBUSY, "%s: the region is in use: %u process%s joined it", in->path,
+				in->alive, in->alive == 1 ? " has" : "es have");
+	if (in->locked)
+		return sas_fail(EBUSY, "%s: the region is in use on another host or in another boot",
+				in->path);
 	error = sas_inspect_reload(in);
 	if (!error && in->state.life != SAS_M_LIFE_ACTIVE)
 		error = sas_fail(ESTALE, "%s: the region was being reset or removed; a join completes that",

@@ -206,11 +206,10 @@ static int build_fixed(struct sas_region *r)
 	return error;
 }
 
-struct sas_buddy *sas_index_region(struct sas_region *r)
+int sas_index_region(struct sas_region *r, struct sas_buddy **index)
 {
-	if (fixed_of(r)->epoch != epoch(r) && build_fixed(r) != 0)
-		return NULL;
-	return region_buddy(r);
+	*index = region_buddy(r);
+	return fixed_of(r)->epoch == epoch(r) ? 0 : build_fixed(r);
 }
 
 int sas_index_known(struct sas_region *r, uint64_t n)
@@ -248,23 +247,27 @@ uint64_t *sas_index_backed(struct sas_region *r, uint64_t n)
 	return s->backed;
 }
 
-struct sas_buddy *sas_index_segment(struct sas_region *r, uint64_t n)
+int sas_index_segment(struct sas_region *r, uint64_t n, struct sas_buddy **index)
 {
 	struct sas_map map;
+	int error = sas_index_region(r, index);
 
-	if (!sas_index_region(r))
-		return NULL;
+	*index = segment_buddy(r, n);
 	/* unknown is cleared last: a death before that builds it again. */
-	if (sas_index_known(r, n) && !get_bit(unknown(r), n))
-		return segment_buddy(r, n);
-	/* The map's pages need file space as well: in a copy they may be holes. */
-	if (make_space(r, n) != 0 ||
-	    sas_space_take(r, sas_map_of(&r->anchor, n), sas_map_bytes(r->segment_size)) != 0 || sas_map_units(r, n, &map) != 0 ||
-	    build(r, &map, segment_buddy(r, n), "block map") != 0)
-		return NULL;
+	if (error || (sas_index_known(r, n) && !get_bit(unknown(r), n)))
+		return error;
+	error = make_space(r, n);
+	if (!error)     /* the map's pages need file space as well: in a copy they may be holes */
+		error = sas_space_take(r, sas_map_of(&r->anchor, n), sas_map_bytes(r->segment_size));
+	if (!error)
+		error = sas_map_units(r, n, &map);
+	if (!error)
+		error = build(r, &map, *index, "block map");
+	if (error)
+		return error;
 	sas_index_update(r, n);
 	put_bit(unknown(r), n, 0);
-	return segment_buddy(r, n);
+	return 0;
 }
 
 static void put_has(struct sas_region *r, uint32_t order, uint64_t n, int on)
@@ -335,11 +338,11 @@ void sas_index_stale(struct sas_region *r, uint64_t n)
 int sas_index_find(struct sas_region *r, uint32_t order, uint64_t *segment)
 {
 	uint64_t words = bitmap_words(r);
+	struct sas_buddy *b;
 	int64_t n;
+	int error = sas_index_region(r, &b);
 
-	if (!sas_index_region(r))
-		return -EUCLEAN;
-	for (;;) {
+	while (!error) {
 		for (uint32_t k = order; k < orders(r); k++) {
 			n = fixed_of(r)->count[k] ? first_bit(has(r, k), words) : -1;
 			if (n >= 0) {
@@ -348,9 +351,7 @@ int sas_index_find(struct sas_region *r, uint32_t order, uint64_t *segment)
 			}
 		}
 		n = first_bit(unknown(r), words);
-		if (n < 0)
-			return -ENOENT;
-		if (!sas_index_segment(r, (uint64_t)n))
-			return -EUCLEAN;
+		error = n < 0 ? -ENOENT : sas_index_segment(r, (uint64_t)n, &b);
 	}
+	return error;
 }

@@ -24,10 +24,9 @@
 void sas_index_plan(struct sas_region *r);              /* from the geometry: where the parts lie */
 uint64_t sas_index_fixed_size(const struct sas_region *r);      /* bytes that formatting takes */
 uint64_t sas_index_size(const struct sas_region *r);            /* bytes at most */
-/* The index over the segments. NULL: no room, with a sentence. */
-struct sas_buddy *sas_index_region(struct sas_region *r);
-/* The index over carved segment n. */
-struct sas_buddy *sas_index_segment(struct sas_region *r, uint64_t n);
+/* The index over the segments, and over carved segment n. -ENOSPC: there is no room for it in SAS.run. */
+int sas_index_region(struct sas_region *r, struct sas_buddy **index);
+int sas_index_segment(struct sas_region *r, uint64_t n, struct sas_buddy **index);
 int sas_index_known(struct sas_region *r, uint64_t n);
 /* Which segments have a free run of this order: keeps the bitmaps true after a change of n's index. */
 void sas_index_update(struct sas_region *r, uint64_t n);

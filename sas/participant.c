@@ -166,6 +166,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->process = r->process;
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
+	slot->lives++;
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
@@ -195,11 +196,8 @@ void sas_thread_release(struct sas_region *r)
 {
 	struct sas_thread *t = self;
 
-	if (t && t->seized == r) {
-		t->seized = NULL;
-		t->seizes = 0;
-		sas_block_unlock(r, t);
-	}
+	if (t && sas_has_seized(t, r))
+		sas_block_release_seized(t);
 	if (t && sas_thread_slot(t, r) >= 0)
 		give_up(&t->member[r->number]);
 }
@@ -210,7 +208,7 @@ int sas_table_lock(struct sas_region *r)
 {
 	int died, error;
 
-	if (self && self->seized == r)          /* its block_lock comes after table_lock */
+	if (self && sas_has_seized(self, r))    /* its block_lock comes after table_lock */
 		return sas_fail(EDEADLK, "%s: this thread has seized it; SASRelease() comes first", r->path);
 	error = sas_run_lock(&r->run->header->table_lock, &died);
 	/* Nothing to mend: every single store under it leaves the slots whole. */
@@ -256,14 +254,22 @@ static uint32_t next_generation(struct sas_region *r)
 	return g;
 }
 
-/* The region is not clean any more, and in which boot that began. The boot goes first: it means nothing while clean is 1. */
-static void mark_in_use(struct sas_region *r)
+/* The region is not clean any more, in this boot. The boot goes first: a death between the two leaves a clean region
+ * that was last used in this boot, which is true. */
+static int mark_in_use(struct sas_region *r)
 {
-	if (!sas_m_load_acquire_u32(&r->state->clean))
-		return;
-	sas_port_boot_id(r->state->boot_id);
+	uint8_t boot[16];
+	int error = 0;
+
+	sas_port_boot_id(boot);
+	if (memcmp(boot, r->state->boot_id, sizeof boot) != 0) {
+		memcpy(r->state->boot_id, boot, sizeof boot);
+		error = sas_persist(r, r->state, sizeof *r->state);
+	}
+	if (error || !sas_m_load_acquire_u32(&r->state->clean))
+		return error;
 	sas_m_store_release_u32(&r->state->clean, 0);
-	sas_persist(r, r->state, sizeof *r->state);
+	return sas_persist(r, r->state, sizeof *r->state);
 }
 
 /* table_lock held. */
@@ -286,7 +292,9 @@ static int register_locked(struct sas_region *r)
 	p->joined_at = sas_port->now_s();
 	p->read_only = (r->flags & SAS_JOIN_READONLY) != 0;
 	if (!p->read_only)
-		mark_in_use(r);
+		error = mark_in_use(r);
+	if (error)
+		return error;
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
@@ -294,33 +302,45 @@ static int register_locked(struct sas_region *r)
 	return 0;
 }
 
-int sas_process_register(struct sas_region *r)
+static int register_with_table(struct sas_region *r)
 {
+	struct sas_living living;
 	int error = sas_table_lock(r);
+
 	if (error)
 		return error;
-	sas_err_defer();
 	error = sas_recover_locked(r);
-	if (error >= 0)
-		error = sas_living_locked(r) == 0 ? sas_region_begin_use(r) : 0;
+	if (error >= 0) {
+		sas_living_locked(r, &living);
+		error = sas_region_begin_use(r, &living);
+	}
 	if (!error)
 		error = register_locked(r);
 	sas_table_unlock(r);
+	return error;
+}
+
+int sas_process_register(struct sas_region *r)
+{
+	int error = sas_run_show(r, 1);
+
+	if (error)
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
+	sas_err_defer();
+	error = register_with_table(r);
 	sas_err_flush();
+	sas_run_show(r, 0);
 	return error;
 }
 
 /* table_lock held. */
-void sas_process_unregister(struct sas_region *r, int *last)
+void sas_process_unregister(struct sas_region *r, struct sas_living *left)
 {
-	*last = 0;
-	if (!r->process)
-		return;
 	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
 	if (sas_port_is(r->run->fd, r->run->device, r->run->inode))
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(r->process - 1), 1);
 	r->process = 0;
-	*last = sas_living_locked(r) == 0;
+	sas_living_locked(r, left);
 }
 
 

@@ -18,7 +18,7 @@ static int poison(struct sas_region *r, int error, const char *what)
 			"safe: join the region again", r->path, what, strerror(-error));
 }
 
-static int refuse_poisoned(struct sas_region *r)
+int sas_refuse_poisoned(struct sas_region *r)
 {
 	if (sas_load_acquire_u32(&r->poisoned))
 		return sas_fail(EIO, "%s: an earlier sync failed; join the region again", r->path);
@@ -56,7 +56,7 @@ int sas_persist(struct sas_region *r, const void *address, size_t size)
 
 	if (r->anchor.durability == SASDurability__PROCESS)
 		return 0;
-	error = refuse_poisoned(r);
+	error = sas_refuse_poisoned(r);
 	if (error)
 		return error;
 	if (r->anchor.durability == SASDurability__PMEM) {
@@ -72,7 +72,7 @@ int sas_persist(struct sas_region *r, const void *address, size_t size)
 int sas_sync(struct sas_region *r)
 {
 	char name[SAS_SEGMENT_NAME];
-	int dir, error = refuse_poisoned(r);
+	int dir, error = sas_refuse_poisoned(r);
 
 	if (error)
 		return error;

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include "region.h"
 
+/* -EIO and a sentence when an earlier sync failed: before a change that could not be made durable. */
+int sas_refuse_poisoned(struct sas_region *r);
 int sas_persist(struct sas_region *r, const void *address, size_t size);
 void sas_fence(struct sas_region *r);
 /* Every file of the region, and the directory. */

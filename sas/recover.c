@@ -64,23 +64,30 @@ static int try_slot(struct sas_region *r, uint32_t number)
  * A holder of block_lock died. The kernel marks a dead thread's mutexes one after the other, block_lock before
  * the older life mutex, so the mark on that may be on its way: wait for it.
  */
-static void await_holder(struct sas_region *r)
+static int await_holder(struct sas_region *r)
 {
-	uint32_t owner = sas_load_acquire_u32(&r->run->header->block_owner);
+	struct sas_run_header *h = r->run->header;
+	uint64_t owner = sas_load_acquire_u64(&h->dirty_owner), number = (owner & 0xffffffffU) - 1;
 	struct sas_run_thread *slot;
 	struct timespec until;
 	int error;
 
-	if (owner == 0 || owner > sas_load_acquire_u32(&r->run->header->thread_top))
-		return;
-	slot = &r->run->threads[owner - 1];
+	if (owner == 0 || number >= sas_load_acquire_u32(&h->thread_top))
+		return 0;
+	slot = &r->run->threads[number];
+	/* Somebody may have recovered it already, by its life mutex, and another thread have its slot. */
+	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED || slot->lives != (uint32_t)(owner >> 32))
+		return 0;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec++;
 	error = pthread_mutex_timedlock(&slot->life, &until);
 	if (error == EOWNERDEAD)
 		error = pthread_mutex_consistent(&slot->life);
-	if (error == 0)
-		pthread_mutex_unlock(&slot->life);
+	if (error)
+		return sas_fail(EAGAIN, "%s: a thread died with the block lock, but its end is not over: %s", r->path,
+				strerror(error));
+	pthread_mutex_unlock(&slot->life);
+	return 0;
 }
 
 int sas_recover_locked(struct sas_region *r)
@@ -91,8 +98,9 @@ int sas_recover_locked(struct sas_region *r)
 
 	if (r->flags & SAS_JOIN_READONLY)
 		return 0;
-	if (dirty)
-		await_holder(r);
+	error = dirty ? await_holder(r) : 0;
+	if (error)
+		return error;
 	for (uint32_t i = 0; i < top; i++) {
 		error = try_slot(r, i);
 		if (error < 0)
@@ -100,8 +108,10 @@ int sas_recover_locked(struct sas_region *r)
 		count += error;
 	}
 	/* Nobody has changed anything under the lock since: who takes it while dirty is set lets go again. */
-	if (dirty)
+	if (dirty) {
+		sas_store_relaxed_u64(&h->dirty_owner, 0);
 		sas_store_release_u32(&h->block_dirty, 0);
+	}
 	return count;
 }
 
@@ -148,12 +158,12 @@ int sas_intents_pending(struct sas_region *r)
 	return 0;
 }
 
-unsigned sas_living_locked(struct sas_region *r)
+void sas_living_locked(struct sas_region *r, struct sas_living *living)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->process_top);
-	unsigned living = 0;
 	int fd = sas_run_fd(r, r->run);
 
+	memset(living, 0, sizeof *living);
 	for (uint32_t i = 0; i < top; i++) {
 		struct sas_run_process *p = &r->run->processes[i];
 
@@ -162,10 +172,11 @@ unsigned sas_living_locked(struct sas_region *r)
 		if (i + 1 != r->process && !has_threads(r, i + 1) && fd >= 0 &&
 		    sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(i), 1) == 0)
 			sas_store_release_u32(&p->state, SAS_RUN_FREE);
+		else if (p->read_only)
+			living->readers++;
 		else
-			living++;
+			living->writers++;
 	}
-	return living;
 }
 
 /* A log that was never written is a page of zeros. */

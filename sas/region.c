@@ -28,6 +28,7 @@
 
 sas_ptr_t sas_regions[SAS_REGIONS_MAX];
 static struct sas_region *classic_region;
+static uint32_t classic_joins;          /* of its joins, those by classic calls */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static uintptr_t range_low, range_high;
 static uint64_t serials;
@@ -188,8 +189,10 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 		if (!error)
 			*out = r;
 	}
-	if (!error && classic)
+	if (!error && classic) {
+		classic_joins = classic_region == *out ? classic_joins + 1 : 1;
 		__atomic_store_n(&classic_region, *out, __ATOMIC_RELEASE);
+	}
 failed:
 	if (error && r && (error != 0))
 		discard(r);
@@ -226,36 +229,49 @@ static void withdraw(struct sas_region *r)
 		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
 }
 
-/* The last participant returns space, and says that there is nothing to recover. table_lock held. */
+/* The last one that writes returns space, and says that there is nothing to recover. table_lock held. */
 static void end_use(struct sas_region *r)
 {
 	uint64_t returned = 0;
 
 	if ((r->flags & SAS_JOIN_READONLY) || sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
 		return;
-	if (sas_block_lock_raw(r) == 0) {
-		sas_space_return(r, 0, &returned);
+	/* A thread that has seized it may be asleep: then the space stays. */
+	if (sas_block_trylock_raw(r) == 0) {
+		if (!sas_load_acquire_u32(&r->run->header->block_dirty))
+			sas_space_return(r, 0, &returned);
 		sas_block_unlock_raw(r);
 	}
-	sas_persist(r, sas_at(r, 0), r->anchor.anchor_size);
+	/* What was not written is not clean. */
+	if (sas_load_acquire_u32(&r->poisoned) || sas_persist(r, sas_at(r, 0), r->anchor.anchor_size) != 0)
+		return;
 	sas_m_store_release_u32(&r->state->clean, 1);
 	sas_persist(r, r->state, sizeof *r->state);
 }
 
+static void unregister_locked(struct sas_region *r)
+{
+	struct sas_living left;
+
+	/* Clean only when the dead are recovered as well: their slots are in use until then. */
+	if (sas_recover_locked(r) < 0)
+		return;
+	sas_process_unregister(r, &left);
+	if (left.writers == 0 && !sas_intents_pending(r))
+		end_use(r);
+}
+
 static void unregister(struct sas_region *r)
 {
-	int last;
-
 	sas_thread_release(r);
-	if (!r->run || !r->process || sas_table_lock(r) != 0)
+	if (!r->run || !r->process)
 		return;
-	/* Clean only when the dead are recovered as well: their slots are in use until then. */
-	if (sas_recover_locked(r) >= 0) {
-		sas_process_unregister(r, &last);
-		if (last && !sas_intents_pending(r))
-			end_use(r);
+	sas_run_show(r, 1);
+	if (sas_table_lock(r) == 0) {
+		unregister_locked(r);
+		sas_table_unlock(r);
 	}
-	sas_table_unlock(r);
+	sas_run_show(r, 0);
 }
 
 /* Process lock held. Drops everything that this process has of it. */
@@ -267,15 +283,17 @@ void sas_region_release(struct sas_region *r)
 }
 
 /* Undo one join, or all of them. Process lock held. */
-void sas_region_leave_locked(struct sas_region *r, int all)
+void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 {
+	if (classic && --classic_joins == 0)
+		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
 	if (--r->count == 0 || all) {
 		sas_region_release(r);
 		discard(r);
 	}
 }
 
-int sas_region_leave(struct sas_region *r)
+int sas_region_leave(struct sas_region *r, int classic)
 {
 	struct sas_thread *t;
 	int error = sas_frame_begin(&t);
@@ -285,8 +303,10 @@ int sas_region_leave(struct sas_region *r)
 	sas_process_lock();
 	sas_err_defer();
 	error = sas_region_known(r);
+	if (!error && !classic && classic_region == r && r->count == classic_joins)
+		error = sas_fail(EINVAL, "%s: joined by the classic call alone: SASCleanUp() leaves it", r->path);
 	if (!error)
-		sas_region_leave_locked(r, 0);
+		sas_region_leave_locked(r, classic, 0);
 	sas_process_unlock();
 	sas_err_flush();
 	sas_call_end(t);

@@ -47,7 +47,7 @@ struct sas_region {
 	uint32_t process;               /* slot + 1; 0: not registered (a fork's child) */
 	uint32_t generation;            /* of this process in this region */
 	uint32_t next_generation;       /* of the anchor that a reset makes */
-	int created;                    /* the join that is going on made the region */
+	uint8_t created[16];            /* UUID of the region that the join that is going on has made */
 	int dir;                        /* descriptor of the directory, checked before use */
 	int spare;                      /* given up when descriptors run out in the fault handler */
 	dev_t dir_dev;
@@ -65,7 +65,7 @@ struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	int locks;                      /* ranks held, a bit each: debug builds */
-	struct sas_region *seized;      /* SASSeize(): this thread holds its block lock across calls */
+	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
 	struct sas_membership member[SAS_REGIONS_MAX];
 };

@@ -43,7 +43,7 @@ static int size_from_env(const char *name, uint64_t *value)
 	errno = 0;
 	*value = strtoull(text, &end, 0);
 	suffix = *end ? strchr(suffixes, *end) : NULL;
-	if (errno || end == text || (*end && (!suffix || end[1])) || (suffix && *value >> (54 - 10 * (suffix - suffixes))))
+	if (errno || text[0] < '0' || text[0] > '9' || (*end && (!suffix || end[1])) || (suffix && *value >> (54 - 10 * (suffix - suffixes))))
 		return sas_fail(EINVAL, "%s=%s: is not a size in bytes, with K, M, G or T", name, text);
 	if (suffix)
 		*value <<= 10 * (suffix - suffixes + 1);
@@ -184,6 +184,7 @@ static int write_state(int fd)
 	memset(&u, 0, sizeof u);
 	u.state.life = SAS_M_LIFE_ACTIVE;
 	u.state.clean = 1;
+	sas_port_boot_id(u.state.boot_id);
 	return sas_port_pwrite_all(fd, &u, sizeof u, SAS_M_PAGE);
 }
 
@@ -310,8 +311,10 @@ int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int
 	if (!error)
 		error = sas_file_publish(dir, path, SAS_ANCHOR_NAME, options->mode, (uid_t)-1, (gid_t)-1, fill_anchor,
 					 &u.anchor);
-	if (!error)
+	if (!error) {
+		memcpy(r->created, u.anchor.uuid, sizeof r->created);
 		error = sas_port->fsync(dir);
+	}
 	return error;
 }
 
@@ -402,12 +405,11 @@ int sas_region_create_preallocated(struct sas_region *r, int anchor_fd, const SA
 			error = describe(&u.anchor, r->dir, r->path, options, 0);
 			if (!error)
 				error = write_preallocated(r, anchor_fd, &u.anchor);
+			memcpy(r->created, u.anchor.uuid, sizeof r->created);
 			found = -1;
 		}
 		sas_port->flock(anchor_fd, LOCK_SH);
 	}
-	if (!error && found > 0 && (options->flags & SAS_JOIN_EXCLUSIVE))
-		return sas_fail(EEXIST, "%s: is a region already", r->path);
 	return error ? sas_fail(-error, "%s: no region can be made in the preallocated files: %s", r->path,
 				strerror(-error)) : 0;
 }

@@ -207,33 +207,53 @@ static int map_anchor(struct sas_region *r)
 	return 0;
 }
 
-/* What the first participant finds out for those that follow. table_lock held. */
-int sas_region_begin_use(struct sas_region *r)
+static uint64_t directory_time(const struct stat *st)
 {
-	struct sas_run_header *h = r->run->header;
-	struct stat st;
-	uint8_t boot[16];
-	uint64_t time;
-	int error = 0;
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000U + (uint64_t)st->st_mtim.tv_nsec;
+}
 
-	sas_fetch_add_relaxed_u32(&h->index_epoch, 1);
-	if (sas_port->fstat(r->dir, &st) == 0) {
-		time = (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec;
-		if (time != sas_load_relaxed_u64(&h->directory_time)) {
-			error = sas_segment_verify_all(r);
-			if (!error && !(r->flags & SAS_JOIN_READONLY))
-				sas_file_sweep(r->dir);
-			if (!error && sas_port->fstat(r->dir, &st) == 0)
-				sas_store_relaxed_u64(&h->directory_time,
-						      (uint64_t)st.st_mtim.tv_sec * 1000000000U + (uint64_t)st.st_mtim.tv_nsec);
-		}
-	}
-	if (error || sas_m_load_acquire_u32(&r->state->clean) || (r->flags & SAS_JOIN_READONLY))
-		return error;
+/* All files are there; looked at again when names in the directory have changed since. */
+static int look_at_files(struct sas_region *r)
+{
+	sas_u64_t *seen = &r->run->header->directory_time;
+	struct stat st;
+	int error = sas_port->fstat(r->dir, &st);
+
+	if (error || directory_time(&st) == sas_load_relaxed_u64(seen))
+		return 0;
+	error = sas_segment_verify_all(r);
+	if (!error && !(r->flags & SAS_JOIN_READONLY))
+		sas_file_sweep(r->dir);
+	if (!error && sas_port->fstat(r->dir, &st) == 0)
+		sas_store_relaxed_u64(seen, directory_time(&st));
+	return error;
+}
+
+/*
+ * In another boot than the last one in which the region was used, not even a clean end says that its pages reached
+ * the disk together. In the same one only logs of those that died can be left.
+ */
+static int recover_media(struct sas_region *r)
+{
+	uint8_t boot[16];
+
 	sas_port_boot_id(boot);
 	if (memcmp(boot, r->state->boot_id, 16) != 0)
 		return sas_recover_boot(r);
-	return sas_recover_all_logs(r);
+	return sas_m_load_acquire_u32(&r->state->clean) ? 0 : sas_recover_all_logs(r);
+}
+
+int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
+{
+	int error = 0;
+
+	if (living->readers + living->writers == 0)
+		error = look_at_files(r);
+	if (error || living->writers || (r->flags & SAS_JOIN_READONLY))
+		return error;
+	/* Whatever happened to the files while nobody wrote does not matter: every index is built again. */
+	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
+	return recover_media(r);
 }
 
 /* Without SAS.run nobody knows that we read: the region must be at rest. */
@@ -257,7 +277,19 @@ void sas_region_detach(struct sas_region *r)
 	r->mapped = NULL;
 }
 
-/* With the anchor locked: all that maps, and the registration. -ESTALE: stamped dead. */
+/* -EIDRM: stamped dead, and nothing else, as its files will be deleted for it. */
+static int check_life(const struct sas_region *r)
+{
+	uint32_t life = sas_m_load_acquire_u32(&r->state->life);
+
+	if (life == SAS_M_LIFE_ACTIVE)
+		return 0;
+	if (life == SAS_M_LIFE_DEAD)
+		return -EIDRM;
+	return sas_fail(EUCLEAN, "%s/" SAS_ANCHOR_NAME ", offset %lu: the life word is %u", r->path, SAS_M_PAGE, life);
+}
+
+/* With the anchor locked: all that maps, and the registration. -EIDRM: stamped dead. */
 static int attach(struct sas_region *r, int anchor_fd)
 {
 	int fresh, error = set_geometry(r);
@@ -269,10 +301,9 @@ static int attach(struct sas_region *r, int anchor_fd)
 	error = map_anchor(r);
 	if (error)
 		goto unmap;
-	if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE) {
-		error = -ESTALE;
+	error = check_life(r);
+	if (error)
 		goto unmap;
-	}
 	error = sas_run_open(r, anchor_fd, &fresh);
 	error = error ? join_unseen(r, error) : sas_process_register(r);
 	if (error)
@@ -314,16 +345,10 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 		error = sas_region_create(r, o, classic);
 		if (error == -EEXIST && (o->flags & SAS_JOIN_EXCLUSIVE))
 			return sas_fail(EEXIST, "%s: somebody else has just created a region here", r->path);
-		if (!error)
-			r->created = 1;
 		return error && error != -EEXIST ? error : -ERESTART;
 	}
 	if (error)
 		return error;
-	if ((o->flags & SAS_JOIN_EXCLUSIVE) && !r->created && !(o->flags & SAS_JOIN_PREALLOCATED)) {
-		sas_port->close(fd);
-		return sas_fail(EEXIST, "%s: holds a region already", r->path);
-	}
 	error = lock_anchor(r, fd, LOCK_SH);
 	if (!error && !sas_region_in_place(r, fd))
 		error = -ERESTART;
@@ -331,11 +356,13 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 		error = sas_region_create_preallocated(r, fd, o);
 	if (!error)
 		error = read_anchor(r, fd);
+	if (!error && (o->flags & SAS_JOIN_EXCLUSIVE) && memcmp(r->created, r->anchor.uuid, 16) != 0)
+		error = sas_fail(EEXIST, "%s: holds a region already", r->path);
 	if (!error)
 		error = attach(r, fd);
-	if (error == -ESTALE && (r->flags & SAS_JOIN_READONLY)) {
+	if (error == -EIDRM && (r->flags & SAS_JOIN_READONLY)) {
 		error = sas_fail(ESTALE, "%s: is being removed", r->path);
-	} else if (error == -ESTALE) {  /* stamped dead: its remover died; complete it */
+	} else if (error == -EIDRM) {  /* stamped dead: its remover died; complete it */
 		error = sas_region_complete_removal(r, fd);
 		if (!error)
 			error = -ERESTART;

@@ -96,6 +96,15 @@ static int destroy(int dir, const char *path, int anchor_fd, const struct sas_m_
 	return delete_files(dir, path, anchor);
 }
 
+/* Is the open file the anchor of r, still in its place? */
+static int is_anchor_of(struct sas_region *r, int fd)
+{
+	struct sas_m_anchor a;
+
+	return sas_region_in_place(r, fd) && sas_port_pread_all(fd, &a, sizeof a, 0) == 0 &&
+	       memcmp(a.uuid, r->anchor.uuid, sizeof a.uuid) == 0 && a.generation == r->anchor.generation;
+}
+
 /* The anchor's descriptor, locked exclusively, of the region that r has joined. */
 static int open_and_lock(struct sas_region *r, int *fd)
 {
@@ -105,7 +114,7 @@ static int open_and_lock(struct sas_region *r, int *fd)
 	if (*fd < 0)
 		return sas_fail(*fd == -ENOENT ? ESTALE : -*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
 	error = lock_exclusively(r->path, *fd);
-	if (!error && sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
+	if (!error && (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE || !is_anchor_of(r, *fd)))
 		error = sas_fail(ESTALE, "%s: was reset or removed by somebody else", r->path);
 	if (error)
 		sas_port->close(*fd);
@@ -145,7 +154,7 @@ int sas_region_remove(struct sas_region *r)
 	if (!error)
 		error = remove_locked(r);
 	if (!error)
-		sas_region_leave_locked(r, 1);
+		sas_region_leave_locked(r, 0, 1);
 	sas_process_unlock();
 	sas_err_flush();
 	sas_call_end(t);
@@ -191,13 +200,22 @@ int sas_region_remove_path(const char *path, int force)
 	return error;
 }
 
+static int is_dead(int anchor_fd)
+{
+	uint32_t life;
+
+	return sas_port_pread_all(anchor_fd, &life, sizeof life, SAS_M_PAGE + offsetof(struct sas_m_state, life)) == 0 &&
+	       life == SAS_M_LIFE_DEAD;
+}
+
 int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
 {
 	int error;
 
 	sas_port->flock(anchor_fd, LOCK_UN);
 	error = lock_exclusively(r->path, anchor_fd);
-	if (!error && !sas_region_in_place(r, anchor_fd))       /* the remover lives, and was faster */
+	/* The remover lives, and was faster; what has the name now may be a new region. */
+	if (!error && (!is_anchor_of(r, anchor_fd) || !is_dead(anchor_fd)))
 		return 0;
 	return error ? error : destroy(r->dir, r->path, anchor_fd, &r->anchor);
 }
@@ -235,7 +253,7 @@ static void options_of(const struct sas_region *r, SASRegionOptions *o, char *no
 /* In place, peers would see the new region under the old one's addresses. */
 static int refuse_peers(struct sas_region *r)
 {
-	unsigned living;
+	struct sas_living living;
 	int error;
 
 	if (!(r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
@@ -243,9 +261,9 @@ static int refuse_peers(struct sas_region *r)
 	error = sas_table_lock(r);
 	if (error)
 		return error;
-	living = sas_living_locked(r);
+	sas_living_locked(r, &living);
 	sas_table_unlock(r);
-	return living > 1 ? sas_fail(EBUSY, "%s: others have joined it; preallocated files are reset by who is alone",
+	return living.readers + living.writers > 1 ? sas_fail(EBUSY, "%s: others have joined it; preallocated files are reset by who is alone",
 				     r->path) : 0;
 }
 

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gnu/libc-version.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -84,6 +84,13 @@ int sas_run_fd(struct sas_region *r, struct sas_run *run)
 	return fd;
 }
 
+int sas_run_show(struct sas_region *r, int on)
+{
+	int fd = sas_run_fd(r, r->run);
+
+	return fd < 0 ? fd : sas_port->ofd_lock(fd, on ? F_RDLCK : F_UNLCK, 0, 1);
+}
+
 int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size)
 {
 	static const char zero[4096];
@@ -123,19 +130,60 @@ void sas_run_drop(struct sas_run *run)
 	free(run);
 }
 
-/* Is the mapped header one that this process can work with? */
-static int usable(const struct sas_region *r, const struct sas_run_header *h, uint64_t file_size)
+/* What a mutex must look like, but for its owner: the file may be damaged. */
+static int is_sound(const pthread_mutex_t *lock)
 {
-	uint64_t threads = sas_load_relaxed_u32(&h->thread_top), processes = sas_load_relaxed_u32(&h->process_top);
-	uint8_t boot[16];
+	pthread_mutex_t made;
+	int sound = make_lock(&made) == 0 && made.__data.__kind == lock->__data.__kind;
+
+	pthread_mutex_destroy(&made);
+	return sound;
+}
+
+static int slots_sound(const struct sas_run *run, uint64_t file_size)
+{
+	uint64_t threads = sas_load_relaxed_u32(&run->header->thread_top);
 
 	if (threads > SAS_RUN_THREADS || SAS_RUN_THREAD_OFFSET + threads * 256 > file_size ||
-	    processes > SAS_RUN_PROCESSES)
+	    sas_load_relaxed_u32(&run->header->process_top) > SAS_RUN_PROCESSES)
 		return 0;
+	for (uint64_t i = 0; i < threads; i++)
+		if (!is_sound(&run->threads[i].life))
+			return 0;
+	return 1;
+}
+
+/* Is the mapped file one that this process can work with? */
+static int usable(const struct sas_region *r, const struct sas_run *run, uint64_t file_size)
+{
+	const struct sas_run_header *h = run->header;
+	uint8_t boot[16];
+
 	sas_port_boot_id(boot);
 	return sas_m_load_acquire_u64(&h->magic) == SAS_RUN_MAGIC && h->layout == sas_run_layout() &&
 	       memcmp(h->boot_id, boot, 16) == 0 && memcmp(h->uuid, r->anchor.uuid, 16) == 0 &&
-	       h->generation == r->anchor.generation;
+	       h->generation == r->anchor.generation && h->device == run->device && h->inode == run->inode &&
+	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && slots_sound(run, file_size);
+}
+
+static int is_held(const pthread_mutex_t *lock)
+{
+	uint32_t word = (uint32_t)__atomic_load_n(&lock->__data.__lock, __ATOMIC_ACQUIRE);
+
+	return (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED);
+}
+
+/* A lock that is held in a file in which nobody lives would never be given back. The two disagree, so nothing is touched. */
+static int refuse_held(const struct sas_region *r, const struct sas_run *run)
+{
+	if (!is_held(&run->header->table_lock) && !is_held(&run->header->block_lock))
+		return 0;
+	if (sas_port->ofd_test(run->fd, F_WRLCK, 0, 0) != 0)
+		return 0;
+	if (!is_held(&run->header->table_lock) && !is_held(&run->header->block_lock))
+		return 0;       /* its holder has just left */
+	return sas_fail(EBUSY, "%s/" SAS_RUN_NAME ": is locked, but no process has joined: it is damaged, or its owner has "
+			"closed our descriptors; delete it when nobody uses the region", r->path);
 }
 
 static int make_header(struct sas_region *r, struct sas_run *run)
@@ -149,6 +197,8 @@ static int make_header(struct sas_region *r, struct sas_run *run)
 	sas_port_boot_id(h->boot_id);
 	memcpy(h->uuid, r->anchor.uuid, 16);
 	h->generation = r->anchor.generation;
+	h->device = run->device;
+	h->inode = run->inode;
 	error = make_lock(&h->table_lock);
 	if (!error)
 		error = make_lock(&h->block_lock);
@@ -184,28 +234,37 @@ static int format(struct sas_region *r, struct sas_run *run)
 	return error < 0 ? sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be formatted: %s", r->path, strerror(-error)) : 0;
 }
 
+static int leave_empty(int fd, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	return 0;
+}
+
+/* An empty file with the region's mode and owner: nobody sees it with others. */
+static int make_file(struct sas_region *r)
+{
+	int fd;
+
+	if (!(r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
+		return sas_file_publish(r->dir, r->path, SAS_RUN_NAME, r->anchor.mode, r->uid, r->gid, leave_empty, NULL);
+	fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, r->anchor.mode);
+	if (fd < 0)
+		return fd;
+	sas_port->fchmod(fd, r->anchor.mode);
+	sas_port->close(fd);
+	return 0;
+}
+
 static int open_file(struct sas_region *r, struct sas_run *run)
 {
-	int fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int fd = sas_port->openat(r->dir, SAS_RUN_NAME, flags, 0), error = 0;
 	struct stat st;
-	int error, made = 0;
 
 	if (fd == -ENOENT) {
-		made = 1;
-		fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				      r->anchor.mode);
-		if (fd == -EEXIST)
-			return open_file(r, run);
-		if (fd >= 0) {
-			error = sas_port->fchmod(fd, r->anchor.mode);
-			/* Where we may not give it away, the check below decides. */
-			if (!error && sas_port->fstat(fd, &st) == 0 && (st.st_uid != r->uid || st.st_gid != r->gid))
-				sas_port->fchown(fd, r->anchor.mode & 0020 ? (uid_t)-1 : r->uid, r->gid);
-			if (error) {
-				sas_port->close(fd);
-				return error;
-			}
-		}
+		error = make_file(r);
+		fd = error && error != -EEXIST ? error : sas_port->openat(r->dir, SAS_RUN_NAME, flags, 0);
 	}
 	if (fd < 0)
 		return fd;
@@ -214,8 +273,6 @@ static int open_file(struct sas_region *r, struct sas_run *run)
 		       (st.st_uid != r->uid && !(r->anchor.mode & 0020))))
 		error = -EPERM;         /* another owner, group or mode than the anchor's */
 	if (error) {
-		if (made)       /* not for others to stumble over */
-			sas_port->unlinkat(r->dir, SAS_RUN_NAME, 0);
 		sas_port->close(fd);
 		return error;
 	}
@@ -237,8 +294,8 @@ static int try_open(struct sas_region *r, struct sas_run *run)
 	error = map_run(run);
 	if (error)
 		return error;
-	if (usable(r, run->header, (uint64_t)st.st_size))
-		return 0;
+	if (usable(r, run, (uint64_t)st.st_size))
+		return refuse_held(r, run);
 	sas_port->munmap(run->header, run->size);
 	run->header = NULL;
 	return 1;

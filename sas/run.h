@@ -35,13 +35,15 @@ struct sas_run_header {
 	uint8_t uuid[16];
 	uint32_t generation;            /* the anchor's */
 	uint32_t reserved;
+	uint64_t device, inode;         /* of this very file: a copy of it is formatted anew */
 	pthread_mutex_t table_lock __attribute__((aligned(64)));
 	sas_u32_t process_top, thread_top;      /* slots below have file space and made mutexes */
 	sas_u32_t recoveries;
 	sas_u32_t index_epoch;          /* an index of another epoch is stale */
 	sas_u64_t directory_time;       /* st_mtime of the directory, ns, when all files were last seen in place */
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
-	sas_u32_t block_owner;          /* thread slot + 1 of the holder, while it changes something */
+	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
+	sas_u64_t dirty_owner;          /* the holder that died */
 	sas_u32_t taken;                /* chunks taken since space was last returned */
 	sas_u32_t block_dirty;          /* a holder of block_lock died: recover before the index is used */
 };
@@ -70,7 +72,8 @@ struct sas_run_thread {
 	uint32_t tid;
 	uint32_t generation;
 	sas_u64_t allocations, frees;   /* written by the owner alone */
-	uint8_t reserved[160];
+	uint32_t lives;                 /* counts the threads that have had this slot */
+	uint8_t reserved[156];
 };
 
 #define SAS_RUN_PROCESS_OFFSET 4096UL
@@ -111,6 +114,9 @@ static inline uint64_t sas_run_lock_byte(uint32_t slot)
 /* File space for [offset, offset + size) of the mapping. */
 int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size);
 void sas_run_drop(struct sas_run *run);
+/* From before table_lock until after it, a process that joins or leaves holds a shared lock on the first byte: it has
+ * no slot of its own to show that it lives. */
+int sas_run_show(struct sas_region *r, int on);
 /* A robust lock of the header; *died when its last owner did. -errno. */
 int sas_run_lock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);

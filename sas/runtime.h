@@ -18,12 +18,14 @@
 #include "region.h"
 
 struct SASRegionOptions;
+struct sas_living { unsigned readers, writers; };
 
 /* --- region.c: this process's regions */
 int sas_region_join(const char *path, const struct SASRegionOptions *options, int classic, struct sas_region **out);
-int sas_region_leave(struct sas_region *r);
+/* Undo one join, a classic one or one by handle. */
+int sas_region_leave(struct sas_region *r, int classic);
 /* Undo one join, or all of them. Process lock held. */
-void sas_region_leave_locked(struct sas_region *r, int all);
+void sas_region_leave_locked(struct sas_region *r, int classic, int all);
 struct sas_region *sas_region_default(void);
 /* Checks a handle that a program gave. EINVAL with a sentence. */
 int sas_region_known(const struct sas_region *r);
@@ -39,8 +41,8 @@ void sas_memrange_set(uintptr_t low, uintptr_t high);
 int sas_region_open(struct sas_region *r, const struct SASRegionOptions *o, int classic);
 /* Drop what this process has mapped, without unregistering. */
 void sas_region_detach(struct sas_region *r);
-/* What the first participant finds out for those that follow. table_lock held. */
-int sas_region_begin_use(struct sas_region *r);
+/* What the first participant, and the first one that writes, finds out for those that follow. table_lock held. */
+int sas_region_begin_use(struct sas_region *r, const struct sas_living *living);
 /* Is the anchor file that is open as fd still the one with the name? */
 int sas_region_in_place(struct sas_region *r, int fd);
 
@@ -67,7 +69,7 @@ int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
 /* Register the process: a slot and a generation. Holds the process lock; takes table_lock. */
 int sas_process_register(struct sas_region *r);
-void sas_process_unregister(struct sas_region *r, int *last);
+void sas_process_unregister(struct sas_region *r, struct sas_living *left);
 void sas_thread_release(struct sas_region *r);          /* the calling thread's slot */
 int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r);    /* -1: none */
 int sas_table_lock(struct sas_region *r);
@@ -85,8 +87,8 @@ int sas_recover(struct sas_region *r);
 int sas_recover_all_logs(struct sas_region *r);
 /* Some slot's log is not idle. table_lock held. */
 int sas_intents_pending(struct sas_region *r);
-/* Processes that live: their slots in use. table_lock held. */
-unsigned sas_living_locked(struct sas_region *r);
+/* The processes that live, this one included; the slots of dead ones are freed. table_lock held. */
+void sas_living_locked(struct sas_region *r, struct sas_living *living);
 /* Another boot, not left cleanly: check and normalise the maps, or -EUCLEAN. */
 int sas_recover_boot(struct sas_region *r);
 

@@ -133,13 +133,12 @@ static int any_backed(struct sas_region *r, uint64_t n, uint64_t offset, uint64_
 /* The free runs of whole chunks in a carved segment. */
 static int return_from(struct sas_region *r, uint64_t n, int all, uint64_t *bytes)
 {
-	struct sas_buddy *b = sas_index_segment(r, n);
+	struct sas_buddy *b;
 	struct sas_map map;
-	int fd, error;
+	int fd, error = sas_index_segment(r, n, &b);
 
-	if (!b)
-		return -EUCLEAN;
-	error = sas_map_units(r, n, &map);
+	if (!error)
+		error = sas_map_units(r, n, &map);
 	if (!error)
 		error = sas_segment_open(r, n, &fd);
 	if (error)
@@ -170,29 +169,38 @@ static int return_segment(struct sas_region *r, uint64_t n, uint64_t *bytes)
 	return error;
 }
 
+static int return_segments(struct sas_region *r, const struct sas_tile *tile, int all, uint64_t *bytes)
+{
+	int error = 0;
+
+	for (uint64_t n = tile->head; n < tile->head + (1ULL << tile->order) && !error; n++)
+		if (sas_segment_present(r, n) && (all || any_backed(r, n, 0, r->segment_size)))
+			error = return_segment(r, n, bytes);
+	return error;
+}
+
 int sas_space_return(struct sas_region *r, int all, uint64_t *bytes)
 {
 	struct sas_map map;
 	struct sas_tile tile;
 	uint64_t unit = 0;
-	int error = 0;
+	int error = 0, one;
 
 	sas_store_relaxed_u32(&r->run->header->taken, 0);
 	if (keeps_space(r))
 		return 0;
 	sas_map_segments(r, &map);
-	while (!error && sas_tile_next(&map, &unit, &tile) > 0) {
-		uint64_t count = 1ULL << tile.order;
-
+	/* What fails in one segment (no room for its index) does not keep the others from giving. */
+	while (sas_tile_next(&map, &unit, &tile) > 0) {
+		one = 0;
 		if (sas_entry_carved(tile.entry)) {
 			if (all || sas_index_known(r, tile.head))
-				error = return_from(r, tile.head, all, bytes);
+				one = return_from(r, tile.head, all, bytes);
 		} else if (tile.state == SAS_M_FREED || tile.state == SAS_M_DIRTY) {
-			for (uint64_t i = 0; i < count && !error; i++)
-				if (sas_segment_present(r, tile.head + i) &&
-				    (all || any_backed(r, tile.head + i, 0, r->segment_size)))
-					error = return_segment(r, tile.head + i, bytes);
+			one = return_segments(r, &tile, all, bytes);
 		}
+		if (one && !error)
+			error = one;
 	}
 	return error == -EOPNOTSUPP ? 0 : error;
 }
