@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <pthread.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
@@ -253,61 +254,83 @@ static long list_participants(struct sas_inspect *in, SASParticipantInfo *buffer
 	return (long)in->participant_count;
 }
 
-static long edge(long result)
+/* No call is cancelled half way: descriptors and locks would stay. */
+static int begin(void)
 {
-	return result < 0 ? sas_err_edge((int)result) : result;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+static long end(int state, long result)
+{
+	long edge = result < 0 ? sas_err_edge((int)result) : result;
+
+	pthread_setcancelstate(state, NULL);
+	return edge;
 }
 
 SASInspect_t SASInspectOpen(const char *directory)
 {
+	int state = begin();
 	struct sas_inspect *in;
 	int error = sas_inspect_open(directory, &in);
 
 	if (error) {
 		sas_inspect_close(in);
-		sas_err_edge(error);
-		return NULL;
+		in = NULL;
 	}
+	end(state, error);
 	return in;
 }
 
 void SASInspectClose(SASInspect_t inspect)
 {
+	int state = begin();
+
 	sas_inspect_close(inspect);
+	pthread_setcancelstate(state, NULL);
 }
 
 int SASInspectGetInfo(SASInspect_t inspect, SASInspectInfo *info)
 {
-	return sas_err_edge(get_info(inspect, info));
+	int state = begin();
+
+	return (int)end(state, get_info(inspect, info));
 }
 
 long SASInspectListBlocks(SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity)
 {
-	return edge(list_blocks(inspect, kind, buffer, capacity));
+	int state = begin();
+
+	return end(state, list_blocks(inspect, kind, buffer, capacity));
 }
 
 long SASInspectListSegments(SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity)
 {
-	return edge(list_segments(inspect, buffer, capacity));
+	int state = begin();
+
+	return end(state, list_segments(inspect, buffer, capacity));
 }
 
 long SASInspectListParticipants(SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity)
 {
-	return edge(list_participants(inspect, buffer, capacity));
+	int state = begin();
+
+	return end(state, list_participants(inspect, buffer, capacity));
 }
 
 long SASRegionCheck(const char *directory, SASProblem problem, void *arg)
 {
-	return edge(sas_check(directory, problem, arg));
+	int state = begin();
+
+	return end(state, sas_check(directory, problem, arg));
 }
 
-/* A cancelled copy would leave its files. */
 int SASRegionCopy(const char *from, const char *to)
 {
-	int error, cancel;
+	int state = begin();
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	error = sas_copy(from, to);
-	pthread_setcancelstate(cancel, NULL);
-	return sas_err_edge(error);
+	return (int)end(state, sas_copy(from, to));
 }

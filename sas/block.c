@@ -328,8 +328,15 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 		return error == -ENOENT ? no_space(r, size) : error;
 	sas_map_segments(r, &map);
 	state = sas_tile_isolate(&map, *segment, 0);
-	error = state < 0 ? sas_fail(EUCLEAN, "%s: the segment table is broken; run sasphere check", r->path)
-		: write_map(r, *segment, state);
+	error = state < 0 ? sas_fail(EUCLEAN, "%s: the segment table is broken; run sasphere check", r->path) : 0;
+	/* A map in the segment itself: it is not all zero any more from the first byte of the map. */
+	if (!error && state == SAS_M_NEVER && *segment >= r->anchor.maps) {
+		sas_tile_free(&map, *segment, 0, SAS_M_DIRTY);
+		error = sas_persist(r, &r->table[*segment], sizeof r->table[0]);
+		sas_fence(r);
+	}
+	if (!error)
+		error = write_map(r, *segment, state);
 	if (error) {
 		give_segments(r, *segment, 0);
 		return error;

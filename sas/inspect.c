@@ -401,17 +401,17 @@ struct slots {
 	uint32_t process_top, thread_top;
 };
 
-/* Is this the run-time state of this region, of this boot? If not, nobody lives here. */
-static int run_is_current(const struct sas_inspect *in, const struct sas_run_header *header)
+/* Is this the run-time state of this region, of this boot, and no copy? If not, nobody lives here. */
+static int run_is_current(const struct sas_inspect *in, const struct sas_run_header *header,
+			  const struct stat *st)
 {
-	static const uint8_t unknown[16];
 	uint8_t boot[16];
 
 	sas_port_boot_id(boot);
 	return header->magic == SAS_RUN_MAGIC &&
 	       !memcmp(header->uuid, in->anchor.uuid, sizeof(header->uuid)) &&
-	       header->generation == in->anchor.generation && memcmp(boot, unknown, sizeof(boot)) &&
-	       !memcmp(header->boot_id, boot, sizeof(boot));
+	       header->generation == in->anchor.generation && !memcmp(header->boot_id, boot, sizeof(boot)) &&
+	       header->device == st->st_dev && header->inode == st->st_ino;
 }
 
 static uint32_t bounded(uint32_t top, uint32_t most)
@@ -420,11 +420,11 @@ static uint32_t bounded(uint32_t top, uint32_t most)
 }
 
 /* 1: read; 0: there is nothing that counts. */
-static int read_slots(const struct sas_inspect *in, int fd, struct slots *s)
+static int read_slots(const struct sas_inspect *in, int fd, const struct stat *st, struct slots *s)
 {
 	int error = read_padded(fd, &s->header, sizeof(s->header), 0);
 
-	if (error || !run_is_current(in, &s->header))
+	if (error || !run_is_current(in, &s->header, st))
 		return error;
 	s->process_top = bounded(s->header.process_top.word, SAS_RUN_PROCESSES);
 	s->thread_top = bounded(s->header.thread_top.word, SAS_RUN_THREADS);
@@ -488,7 +488,7 @@ int sas_inspect_participants(struct sas_inspect *in)
 	if (fd < 0)
 		return sas_fail(-fd, "%s/" SAS_RUN_NAME ": %s", in->path, strerror(-fd));
 	in->locked = sas_port->ofd_test(fd, F_WRLCK, 0, 0) > 0;
-	result = read_slots(in, fd, &s);
+	result = read_slots(in, fd, &st, &s);
 	if (result > 0)
 		in->participants = calloc(s.process_top + 1UL, sizeof(*in->participants));
 	if (result > 0 && !in->participants)

@@ -14,9 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <string.h>
-#include <time.h>
 #include "block.h"
 #include "err.h"
 #include "index.h"
@@ -69,7 +69,7 @@ static int await_holder(struct sas_region *r)
 	struct sas_run_header *h = r->run->header;
 	uint64_t owner = sas_load_acquire_u64(&h->dirty_owner), number = (owner & 0xffffffffU) - 1;
 	struct sas_run_thread *slot;
-	struct timespec until;
+	uint64_t until;
 	int error;
 
 	if (owner == 0 || number >= sas_load_acquire_u32(&h->thread_top))
@@ -78,9 +78,9 @@ static int await_holder(struct sas_region *r)
 	/* Somebody may have recovered it already, by its life mutex, and another thread have its slot. */
 	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED || slot->lives != (uint32_t)(owner >> 32))
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec++;
-	error = pthread_mutex_timedlock(&slot->life, &until);
+	until = sas_port->now_ns() + 1000000000U;
+	while ((error = pthread_mutex_trylock(&slot->life)) == EBUSY && sas_port->now_ns() < until)
+		sched_yield();
 	if (error == EOWNERDEAD)
 		error = pthread_mutex_consistent(&slot->life);
 	if (error)

@@ -320,24 +320,41 @@ int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int
 
 /* --- in files that exist */
 
-/* Which preallocated files there are, and large enough. */
-static int table_of_files(struct sas_region *r, int fd, const struct sas_m_anchor *a)
+static int file_fits(const struct sas_m_anchor *a, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (uint64_t)st->st_size >= a->segment_size && (st->st_mode & 07777) == a->mode;
+}
+
+/* The preallocated files, from segment 1: each that is there must fit. write: their table entries. */
+static int each_file(struct sas_region *r, int fd, const struct sas_m_anchor *a, int write)
 {
 	char name[SAS_SEGMENT_NAME];
 	uint64_t count = sas_segments_of(a);
 	struct stat st;
-	int error = write_table_entry(fd, a, 0, sas_entry(SAS_M_USED, SAS_M_ORDER_CARVED, 0));
+	int error = 0;
 
 	for (uint64_t n = 1; n < count && !error; n++) {
 		if (sas_port->fstatat(r->dir, sas_segment_name(name, n), &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
-		if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < a->segment_size ||
-		    ((unsigned)st.st_mode & 07777) != a->mode)
+		if (!file_fits(a, &st))
 			return sas_fail(EINVAL, "%s/%s: is not a preallocated segment: it must be a regular file of at least "
 					"%llu bytes and mode %o", r->path, name, (unsigned long long)a->segment_size, a->mode);
-		error = write_table_entry(fd, a, n, sas_entry(SAS_M_DIRTY, 0, 0));
+		if (write)
+			error = write_table_entry(fd, a, n, sas_entry(SAS_M_DIRTY, 0, 0));
 	}
 	return error;
+}
+
+/* Those of a region that was removed may not have left yet: the new one would lie under their mappings. */
+static int refuse_stale_peers(struct sas_region *r)
+{
+	int held, fd = sas_port->openat(r->dir, SAS_RUN_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : sas_fail(-fd, "%s/" SAS_RUN_NAME ": %s", r->path, strerror(-fd));
+	held = sas_port->ofd_test(fd, F_WRLCK, 0, 0);
+	sas_port->close(fd);
+	return held > 0 ? sas_fail(EBUSY, "%s: participants of a region that was removed here have not left yet", r->path) : 0;
 }
 
 static int clear(int fd, uint64_t offset, uint64_t size)
@@ -351,22 +368,16 @@ static int clear(int fd, uint64_t offset, uint64_t size)
 	return error;
 }
 
-static int write_preallocated(struct sas_region *r, int fd, struct sas_m_anchor *a)
+static int write_all(struct sas_region *r, int fd, struct sas_m_anchor *a)
 {
-	struct stat st;
-	int error = sas_port->fstat(fd, &st);
+	int error = clear(fd, 0, a->anchor_size);
 
-	if (!error && (uint64_t)st.st_size < a->segment_size)
-		return sas_fail(EINVAL, "%s/" SAS_ANCHOR_NAME ": has %llu bytes, a segment has %llu", r->path,
-				(unsigned long long)st.st_size, (unsigned long long)a->segment_size);
-	if (error)
-		return error;
-	a->mode = (unsigned)st.st_mode & 07777;
-	error = clear(fd, 0, a->anchor_size);
 	if (!error)
 		error = clear(fd, a->map_offset, a->map_size);
 	if (!error)
-		error = table_of_files(r, fd, a);
+		error = write_table_entry(fd, a, 0, sas_entry(SAS_M_USED, SAS_M_ORDER_CARVED, 0));
+	if (!error)
+		error = each_file(r, fd, a, 1);
 	if (!error)
 		error = write_map(fd, a);
 	if (!error)
@@ -378,38 +389,72 @@ static int write_preallocated(struct sas_region *r, int fd, struct sas_m_anchor 
 	return error ? error : sas_port->fsync(fd);
 }
 
-static int has_anchor(int fd, int *found, uint32_t *generation)
+/* Everything is looked at before anything is written. Anchor lock held exclusively. */
+static int write_preallocated(struct sas_region *r, int fd, struct sas_m_anchor *a)
+{
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
+
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-error));
+	a->mode = (unsigned)st.st_mode & 07777;
+	if (!file_fits(a, &st) || (a->mode & ~0777U))
+		return sas_fail(EINVAL, "%s/" SAS_ANCHOR_NAME ": has %llu bytes and mode %o; a segment has %llu bytes, and no "
+				"mode bits other than 0777", r->path, (unsigned long long)st.st_size, a->mode,
+				(unsigned long long)a->segment_size);
+	error = each_file(r, fd, a, 0);
+	if (!error)
+		error = refuse_stale_peers(r);
+	if (error)
+		return error;
+	error = write_all(r, fd, a);
+	return error ? sas_fail(-error, "%s: no region can be made in the preallocated files: %s", r->path,
+				strerror(-error)) : 0;
+}
+
+/* Is there a region already? And the generation to count on from. */
+static int has_anchor(struct sas_region *r, int fd, int *found, uint32_t *generation)
 {
 	struct sas_m_anchor a;
 	int error = sas_port_pread_all(fd, &a, sizeof a, 0);
 
-	*found = !error && a.magic == SAS_M_MAGIC_ANCHOR;
-	*generation = error ? 0 : a.generation;
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be read: %s", r->path, strerror(-error));
+	*found = a.magic == SAS_M_MAGIC_ANCHOR;
+	*generation = a.generation;
+	return 0;
+}
+
+static int create_locked(struct sas_region *r, int fd, const SASRegionOptions *options)
+{
+	union { struct sas_m_anchor anchor; char page[SAS_M_PAGE]; } u;
+	int found, error;
+
+	memset(&u, 0, sizeof u);
+	error = has_anchor(r, fd, &found, &u.anchor.generation);
+	if (error || found)
+		return error;
+	u.anchor.generation++;          /* participants of an older one see that it has gone */
+	error = describe(&u.anchor, r->dir, r->path, options, 0);
+	if (!error)
+		error = write_preallocated(r, fd, &u.anchor);
+	if (!error)
+		memcpy(r->created, u.anchor.uuid, sizeof r->created);
 	return error;
 }
 
 int sas_region_create_preallocated(struct sas_region *r, int anchor_fd, const SASRegionOptions *options)
 {
-	union { struct sas_m_anchor anchor; char page[SAS_M_PAGE]; } u;
 	uint32_t generation;
-	int found, error = has_anchor(anchor_fd, &found, &generation);
+	int found, error = has_anchor(r, anchor_fd, &found, &generation);
 
-	if (!error && !found) {
-		sas_port->flock(anchor_fd, LOCK_UN);
-		error = sas_port->flock(anchor_fd, LOCK_EX);
-		if (!error)
-			error = has_anchor(anchor_fd, &found, &generation);
-		if (!error && !found) {
-			memset(&u, 0, sizeof u);
-			u.anchor.generation = generation + 1;   /* participants of an older one see that it has gone */
-			error = describe(&u.anchor, r->dir, r->path, options, 0);
-			if (!error)
-				error = write_preallocated(r, anchor_fd, &u.anchor);
-			memcpy(r->created, u.anchor.uuid, sizeof r->created);
-			found = -1;
-		}
-		sas_port->flock(anchor_fd, LOCK_SH);
-	}
-	return error ? sas_fail(-error, "%s: no region can be made in the preallocated files: %s", r->path,
-				strerror(-error)) : 0;
+	if (error || found)
+		return error;
+	sas_port->flock(anchor_fd, LOCK_UN);
+	error = sas_port->flock(anchor_fd, LOCK_EX);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error));
+	error = create_locked(r, anchor_fd, options);
+	sas_port->flock(anchor_fd, LOCK_SH);
+	return error;
 }

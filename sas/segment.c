@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include "anchor.h"
 #include "err.h"
@@ -265,23 +266,47 @@ static int take_over(struct sas_region *r, uint64_t n)
 	return 0;
 }
 
-int sas_segment_make(struct sas_region *r, uint64_t n)
+/*
+ * The anchor file's lock, shared, from the look at the life word until the file has its name: a remover stamps the
+ * region dead under the exclusive lock before it looks for files to delete, so it finds this one, or we find its stamp.
+ * (Taken under block_lock, against the order: who holds it exclusively waits for no other lock.)
+ */
+static int make_while_alive(struct sas_region *r, uint64_t n, int dir)
 {
 	struct making m = { r, n };
+	char name[SAS_SEGMENT_NAME];
+	int error, fd = sas_port->openat(dir, SAS_ANCHOR_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return sas_fail(fd == -ENOENT ? ESTALE : -fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-fd));
+	error = sas_port->flock(fd, LOCK_SH);
+	if (error)
+		error = sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error));
+	else if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
+		error = sas_fail(ESTALE, "%s: the region was reset or removed", r->path);
+	else
+		error = sas_file_publish(dir, r->path, sas_segment_name(name, n), r->anchor.mode, r->uid, r->gid,
+					 fill_segment, &m);
+	if (error == -EEXIST)
+		error = take_over(r, n);
+	sas_port->close(fd);
+	return error;
+}
+
+int sas_segment_make(struct sas_region *r, uint64_t n)
+{
 	char name[SAS_SEGMENT_NAME];
 	int dir, error;
 
 	if (sas_segment_present(r, n))
 		return 0;
-	sas_segment_name(name, n);
 	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
-		return sas_fail(ENOSPC, "%s: all preallocated segment files are full; %s does not exist", r->path, name);
+		return sas_fail(ENOSPC, "%s: all preallocated segment files are full; %s does not exist", r->path,
+				sas_segment_name(name, n));
 	dir = sas_region_dir(r);
 	if (dir < 0)
 		return sas_fail(-dir, "%s: the directory cannot be opened: %s", r->path, strerror(-dir));
-	error = sas_file_publish(dir, r->path, name, r->anchor.mode, r->uid, r->gid, fill_segment, &m);
-	if (error == -EEXIST)
-		error = take_over(r, n);
+	error = make_while_alive(r, n, dir);
 	if (error)
 		return error;
 	/* The name must be on the disk before the table says that it is there, whatever the durability: a region that
