@@ -268,7 +268,7 @@ int SASBlockFind(const void *address, SASBlockInfo *info)
 
 	if (!r)
 		return sas_err_edge(sas_fail(EFAULT, "%p lies in no region that this process has joined", address));
-	error = sas_block_look(r, (uintptr_t)address - r->base, &start, &size, &generation);
+	error = sas_map_look(r, (uintptr_t)address - r->base, &start, &size, &generation);
 	if (error)
 		return sas_err_edge(sas_fail(-error, "%p lies in no block in use", address));
 	*info = (SASBlockInfo){ (void *)(r->base + start), size, generation, SASBlock__IN_USE };
@@ -310,7 +310,7 @@ long SASRegionTrim(SASRegion_t region)
 		sas_block_unlock(region, t);
 		sas_err_flush();
 	}
-	sas_call_end(t);
+	error = sas_call_result(t, region, error);
 	return error ? sas_err_edge(error) : (long)bytes;
 }
 
@@ -374,9 +374,7 @@ int SASSync(SASRegion_t region)
 		error = sas_call_begin(region, 0, &t);
 	if (error)
 		return sas_err_edge(error);
-	error = sas_sync(region);
-	sas_call_end(t);
-	return sas_err_edge(error);
+	return sas_err_edge(sas_call_result(t, region, sas_sync(region)));
 }
 
 int SASRegionRecover(SASRegion_t region)
@@ -388,7 +386,6 @@ int SASRegionRecover(SASRegion_t region)
 		error = sas_call_begin(region, SAS_CALL_WRITE, &t);
 	if (error)
 		return sas_err_edge(error);
-	count = sas_recover(region);
-	sas_call_end(t);
+	count = sas_call_result(t, region, sas_recover(region));
 	return count < 0 ? sas_err_edge(count) : count;
 }

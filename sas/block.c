@@ -477,45 +477,10 @@ int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
 	error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (error)
 		return error;
-	error = alloc_in_call(r, t, size, offset);
-	sas_call_end(t);
-	return error;
+	return sas_call_result(t, r, alloc_in_call(r, t, size, offset));
 }
 
 /* --- find */
-
-int sas_block_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation)
-{
-	struct sas_map map;
-	struct sas_tile tile;
-	uint64_t n = sas_segment_of(r, offset), origin;
-
-	sas_map_segments(r, &map);
-	*start = *size = 0;
-	if (sas_tile_find(&map, n, &tile) != 0)
-		return -ENOENT;
-	if (sas_entry_carved(tile.entry)) {
-		/* The map is reached without the sentence of sas_map_units(): this runs in signal handlers. */
-		uint64_t at = sas_map_of(&r->anchor, n);
-
-		if (!sas_segment_mapped(r, sas_segment_of(r, at)) && sas_segment_map_quiet(r, sas_segment_of(r, at)) != 0)
-			return -ENOENT;
-		map.entries = sas_at(r, at);
-		map.stride = 1;
-		map.units = r->segment_size >> SAS_M_UNIT_SHIFT;
-		map.top = sas_unit_top(r);
-		origin = n << r->segment_shift;
-		if (sas_tile_find(&map, (offset - origin) >> SAS_M_UNIT_SHIFT, &tile) != 0)
-			return -ENOENT;
-		*start = origin + (tile.head << SAS_M_UNIT_SHIFT);
-		*size = SAS_M_UNIT << tile.order;
-	} else {
-		*start = tile.head << r->segment_shift;
-		*size = r->segment_size << tile.order;
-	}
-	*generation = sas_entry_generation(tile.entry);
-	return tile.state == SAS_M_USED ? 0 : -ENOENT;
-}
 
 int sas_block_find(const void *address, uint64_t *start, uint64_t *size)
 {
@@ -526,7 +491,7 @@ int sas_block_find(const void *address, uint64_t *start, uint64_t *size)
 	*start = *size = 0;
 	if (!r || r->memory != r->base)
 		return -EFAULT;
-	error = sas_block_look(r, (uintptr_t)address - r->base, start, size, &generation);
+	error = sas_map_look(r, (uintptr_t)address - r->base, start, size, &generation);
 	*start += r->base;
 	return error;
 }
@@ -539,7 +504,7 @@ static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
 	uint32_t generation;
 	unsigned long long address = r->base + offset;
 
-	if (sas_block_look(r, offset, &start, &found, &generation) != 0)
+	if (sas_map_look(r, offset, &start, &found, &generation) != 0)
 		return sas_fail(ENOENT, "no block in use begins at %#llx: freed already, or never allocated", address);
 	if (start != offset)
 		return sas_fail(ENOENT, "%#llx lies inside the block at %#llx", address, (unsigned long long)(r->base + start));
@@ -636,8 +601,7 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 		slot = &r->run->threads[sas_thread_slot(t, r)];
 		sas_store_relaxed_u64(&slot->frees, sas_load_relaxed_u64(&slot->frees) + 1);
 	}
-	sas_call_end(t);
-	return error;
+	return sas_call_result(t, r, error);
 }
 
 /* --- recovery of typed records: table_lock held */
@@ -661,11 +625,11 @@ int sas_block_unalloc(struct sas_region *r, uint64_t where, uint32_t order)
 	struct sas_map map;
 	int error = sas_block_lock_raw(r);
 
-	(void)order;
 	if (error)
 		return error;
 	/* Not published: nothing to undo. */
-	if (sas_block_look(r, where, &start, &size, &generation) == 0 && start == where) {
+	if (sas_map_look(r, where, &start, &size, &generation) == 0 && start == where && generation == 0 &&
+	    size == (size < r->segment_size ? SAS_M_UNIT : r->segment_size) << order) {
 		if (size < r->segment_size) {
 			error = sas_map_units(r, sas_segment_of(r, where), &map);
 			if (!error)

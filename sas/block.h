@@ -29,7 +29,6 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size);
 int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
 /* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */
 int sas_block_find(const void *address, uint64_t *start, uint64_t *size);
-int sas_block_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation);
 /* block_lock, after recovery of a holder that died. Not for a thread that holds it. */
 int sas_block_lock(struct sas_region *r, struct sas_thread *t);
 void sas_block_unlock(struct sas_region *r, struct sas_thread *t);

@@ -185,8 +185,7 @@ int sas_block_list(struct sas_region *r, int kind, SASBlockInfo **entries, size_
 			sas_block_unlock(r, t);
 		sas_err_flush();
 	}
-	sas_call_end(t);
 	*entries = l.entries;
 	*count = l.count;
-	return error;
+	return sas_call_result(t, r, error);
 }

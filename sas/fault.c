@@ -71,6 +71,26 @@ static int mend_in(struct sas_region *r, uintptr_t address, uintptr_t instructio
 	return 1;
 }
 
+/* The slot's region, if the address is mapped to it: it stays until count_out(). */
+static struct sas_region *count_in(struct sas_region_slot *slot, uintptr_t address)
+{
+	struct sas_region *r = sas_load_acquire_ptr(&slot->region);
+
+	if (!r || address - sas_load_relaxed_u64(&slot->memory) >= sas_load_relaxed_u64(&slot->size))
+		return NULL;
+	sas_fetch_add_seq_cst_u32(&slot->handlers, 1);
+	/* Pairs with withdraw(): it stores NULL and then waits for handlers to be 0; one of us sees the other. */
+	if (sas_load_seq_cst_ptr(&slot->region) == r)
+		return r;
+	sas_fetch_add_seq_cst_u32(&slot->handlers, (uint32_t)-1);
+	return NULL;
+}
+
+static void count_out(struct sas_region_slot *slot)
+{
+	sas_fetch_add_seq_cst_u32(&slot->handlers, (uint32_t)-1);
+}
+
 int sas_fault_mend(void *signal_info, void *context)
 {
 	const siginfo_t *info = signal_info;
@@ -80,14 +100,12 @@ int sas_fault_mend(void *signal_info, void *context)
 	if (info->si_signo != SIGSEGV || (info->si_code != SEGV_MAPERR && info->si_code != SEGV_ACCERR))
 		return 0;
 	for (unsigned i = 0; i < SAS_REGIONS_MAX && !mended; i++) {
-		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+		struct sas_region *r = count_in(&sas_regions[i], address);
 
-		if (!r || address < r->memory || address - r->memory >= r->end - r->base)
+		if (!r)
 			continue;
-		sas_fetch_add_seq_cst_u32(&r->handlers, 1);
-		if (sas_load_seq_cst_u32(&r->life))
-			mended = mend_in(r, address, instruction_of(context));
-		sas_fetch_add_seq_cst_u32(&r->handlers, (uint32_t)-1);
+		mended = mend_in(r, address, instruction_of(context));
+		count_out(&sas_regions[i]);
 	}
 	return mended;
 }
@@ -98,12 +116,13 @@ static void record_bus(const siginfo_t *info)
 	uintptr_t address = (uintptr_t)info->si_addr;
 
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+		struct sas_region *r = count_in(&sas_regions[i], address);
 
-		if (r && address >= r->memory && address - r->memory < r->end - r->base) {
-			sas_store_relaxed_u64(&r->bus_address, address);
-			sas_fetch_add_relaxed_u64(&r->bus_errors, 1);
-		}
+		if (!r)
+			continue;
+		sas_store_relaxed_u64(&r->bus_address, address);
+		sas_fetch_add_relaxed_u64(&r->bus_errors, 1);
+		count_out(&sas_regions[i]);
 	}
 }
 

@@ -10,8 +10,8 @@
  * instruction run again, so that the core shows it.
  *
  * Signals: everything here but install and restore is async-signal-safe: no lock, no malloc, no stdio, under 1 KiB of stack.
- * Locks: none. A leaving thread stores life = 0 and waits until `handlers` is 0; a handler counts
- * itself in before it looks at life (both seq_cst: one of the two sees the other).
+ * Locks: none. A leaving thread withdraws the region from its slot, and waits until the slot's `handlers` is 0; a
+ * handler counts itself in and then looks whether the region is still there (both seq_cst).
  * Fork: the child inherits handler and mappings.
  */
 #ifndef SAS_FAULT_H

@@ -157,6 +157,39 @@ int sas_map_units(struct sas_region *r, uint64_t n, struct sas_map *map)
 	return error;
 }
 
+int sas_map_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	uint64_t n = sas_segment_of(r, offset), origin;
+
+	sas_map_segments(r, &map);
+	*start = *size = 0;
+	if (sas_tile_find(&map, n, &tile) != 0)
+		return -ENOENT;
+	if (sas_entry_carved(tile.entry)) {
+		/* Without the sentence of sas_map_units(): this runs in signal handlers. */
+		uint64_t at = sas_map_of(&r->anchor, n);
+
+		if (!sas_segment_mapped(r, sas_segment_of(r, at)) && sas_segment_map_quiet(r, sas_segment_of(r, at)) != 0)
+			return -ENOENT;
+		map.entries = sas_at(r, at);
+		map.stride = 1;
+		map.units = r->segment_size >> SAS_M_UNIT_SHIFT;
+		map.top = sas_unit_top(r);
+		origin = n << r->segment_shift;
+		if (sas_tile_find(&map, (offset - origin) >> SAS_M_UNIT_SHIFT, &tile) != 0)
+			return -ENOENT;
+		*start = origin + (tile.head << SAS_M_UNIT_SHIFT);
+		*size = SAS_M_UNIT << tile.order;
+	} else {
+		*start = tile.head << r->segment_shift;
+		*size = r->segment_size << tile.order;
+	}
+	*generation = sas_entry_generation(tile.entry);
+	return tile.state == SAS_M_USED ? 0 : -ENOENT;
+}
+
 static int broken(struct sas_region *r, const char *what, uint64_t unit)
 {
 	return sas_fail(EUCLEAN, "%s: the %s is broken at entry %llu; run sasphere check", r->path, what,

@@ -40,6 +40,8 @@ uint64_t *sas_index_backed(struct sas_region *r, uint64_t n);   /* bit per chunk
 
 /* --- maps */
 void sas_map_segments(struct sas_region *r, struct sas_map *map);
+/* The block in use that covers an offset. -ENOENT. Async-signal-safe, no lock. */
+int sas_map_look(struct sas_region *r, uint64_t offset, uint64_t *start, uint64_t *size, uint32_t *generation);
 int sas_map_units(struct sas_region *r, uint64_t n, struct sas_map *map);       /* maps what the map lies in */
 
 /* --- space.c: file space */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "err.h"
 #include "hash.h"
+#include "index.h"
 #include "log.h"
 #include "persist.h"
 #include "segment.h"
@@ -26,14 +27,16 @@ uint64_t sas_log_available(struct sas_region *r)
 	return n;
 }
 
-/* The offset comes from the file: it is followed only when it is a chunk-sized block's. */
+/* The offset comes from the file: it is followed only when it is that of a block of this size, the runtime's own. */
 static int chunk_offset(struct sas_region *r, uint64_t i, uint64_t *offset)
 {
-	uint64_t size = r->anchor.log_chunk_size;
+	uint64_t size = r->anchor.log_chunk_size, start, found;
+	uint32_t generation;
 
 	*offset = i < SAS_M_LOG_CHUNKS ? sas_m_load_acquire_u64(&r->state->log_chunk[i]) : 0;
 	if (*offset == 0 || *offset % size || *offset > r->anchor.region_size - size ||
-	    !sas_segment_present(r, sas_segment_of(r, *offset)))
+	    !sas_segment_present(r, sas_segment_of(r, *offset)) ||
+	    sas_map_look(r, *offset, &start, &found, &generation) != 0 || start != *offset || found != size || generation != 0)
 		return sas_fail(EUCLEAN, "%s/" SAS_ANCHOR_NAME ", offset %zu: chunk %llu of the intent logs is nowhere",
 				r->path, SAS_M_PAGE + offsetof(struct sas_m_state, log_chunk), (unsigned long long)i);
 	return sas_segment_need(r, sas_segment_of(r, *offset));

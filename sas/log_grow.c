@@ -7,6 +7,7 @@
 #include "block.h"
 #include "err.h"
 #include "log.h"
+#include "persist.h"
 
 /*
  * One more chunk. ALLOC is recorded before the block is published, the chunk's offset is a redo record: a death before the
@@ -29,6 +30,10 @@ int sas_log_grow(struct sas_region *r, uint64_t slot)
 	error = sas_block_take(&intent, slot, r->anchor.log_chunk_size, &offset);
 	if (!error) {
 		memset(sas_at(r, offset), 0, r->anchor.log_chunk_size);
+		error = sas_persist(r, sas_at(r, offset), r->anchor.log_chunk_size);
+		sas_fence(r);
+	}
+	if (!error) {
 		error = sas_intent_redo(&intent, &r->state->log_chunk[i], &offset, sizeof offset);
 	}
 	if (error) {

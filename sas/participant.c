@@ -112,38 +112,47 @@ static int grow_threads(struct sas_region *r)
 	return 0;
 }
 
-/* A free slot, its mutex held. Recovers dead owners that it meets. table_lock held. */
+/* The lowest free slot that has a log, its mutex held. 1: there is none. */
+static int claim_thread_slot(struct sas_region *r, uint32_t *number)
+{
+	uint64_t top = sas_load_acquire_u32(&r->run->header->thread_top), logs = sas_log_available(r);
+
+	for (uint32_t i = 0; i < top && i < logs; i++) {
+		struct sas_run_thread *slot = &r->run->threads[i];
+		int error;
+
+		if (sas_load_acquire_u32(&slot->state) != SAS_RUN_FREE)
+			continue;
+		error = pthread_mutex_trylock(&slot->life);
+		if (error == EOWNERDEAD)
+			error = pthread_mutex_consistent(&slot->life);
+		if (error)
+			continue;
+		*number = i;
+		return 0;
+	}
+	return 1;
+}
+
+/* The same; recovers dead owners when all are taken, and makes more slots. table_lock held. */
 static int find_thread_slot(struct sas_region *r, uint32_t *number)
 {
 	struct sas_run_header *h = r->run->header;
-	int again = 1;
+	int error;
 
-	for (;;) {
-		uint32_t top = sas_load_acquire_u32(&h->thread_top);
-
-		for (uint32_t i = 0; i < top; i++) {
-			struct sas_run_thread *slot = &r->run->threads[i];
-			int error;
-
-			if (sas_load_acquire_u32(&slot->state) != SAS_RUN_FREE)
-				continue;
-			error = pthread_mutex_trylock(&slot->life);
-			if (error == EOWNERDEAD)
-				error = pthread_mutex_consistent(&slot->life);
-			if (error)
-				continue;
-			*number = i;
-			return 0;
-		}
-		if (again && top) {
-			again = 0;
-			if (sas_recover_locked(r) > 0)
-				continue;
-		}
-		top = (uint32_t)grow_threads(r);
-		if (top)
-			return (int)top;
-	}
+	if (claim_thread_slot(r, number) == 0)
+		return 0;
+	error = sas_recover_locked(r);
+	if (error > 0 && claim_thread_slot(r, number) == 0)
+		return 0;
+	if (error < 0)
+		return error;
+	if (sas_load_acquire_u32(&h->thread_top) >= sas_log_available(r))
+		return sas_fail(EAGAIN, "%s: all intent logs are in use", r->path);
+	error = grow_threads(r);
+	if (!error && claim_thread_slot(r, number) != 0)
+		error = sas_fail(EAGAIN, "%s: no thread slot is free", r->path);
+	return error;
 }
 
 static int register_thread(struct sas_region *r, struct sas_thread *t)
@@ -166,6 +175,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->process = r->process;
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
+	slot->token = r->token;
 	slot->lives++;
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
@@ -173,12 +183,15 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	m->run = r->run;
 	m->slot = number;
 	m->serial = r->serial;
+	/* Left when an intent could not be ended. */
+	error = sas_log_recover(r, sas_log_at(r, number));
 	/* The last log is always kept for the thread that makes more. */
-	if (number + 1 >= sas_log_available(r)) {
+	if (error >= 0 && number + 1 >= sas_log_available(r))
 		error = sas_log_grow(r, number);
-		if (error)
-			give_up(m);
-	}
+	if (error < 0)
+		give_up(m);
+	else
+		error = 0;
 out:
 	sas_table_unlock(r);
 	sas_err_flush();
@@ -220,25 +233,44 @@ void sas_table_unlock(struct sas_region *r)
 	sas_run_unlock(&r->run->header->table_lock);
 }
 
-static int find_process_slot(struct sas_region *r, uint32_t *number)
+static int grow_processes(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
-	uint32_t top = sas_load_acquire_u32(&h->process_top), i = 0;
+	uint32_t top = sas_load_acquire_u32(&h->process_top);
 	int error;
 
-	while (i < top && sas_load_acquire_u32(&r->run->processes[i].state) != SAS_RUN_FREE)
-		i++;
-	if (i == top) {
-		if (top + SAS_RUN_STEP > SAS_RUN_PROCESSES)
-			return sas_fail(EAGAIN, "%s: all %u process slots are in use", r->path, SAS_RUN_PROCESSES);
-		error = sas_run_reserve(r, r->run, SAS_RUN_PROCESS_OFFSET + top * 128UL, SAS_RUN_STEP * 128UL);
-		if (error)
-			return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more processes: %s", r->path, strerror(-error));
-		memset(&r->run->processes[top], 0, SAS_RUN_STEP * sizeof r->run->processes[0]);
-		sas_store_release_u32(&h->process_top, top + SAS_RUN_STEP);
-	}
-	*number = i;
+	if (top + SAS_RUN_STEP > SAS_RUN_PROCESSES)
+		return sas_fail(EAGAIN, "%s: all %u process slots are in use", r->path, SAS_RUN_PROCESSES);
+	error = sas_run_reserve(r, r->run, SAS_RUN_PROCESS_OFFSET + top * 128UL, SAS_RUN_STEP * 128UL);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more processes: %s", r->path, strerror(-error));
+	memset(&r->run->processes[top], 0, SAS_RUN_STEP * sizeof r->run->processes[0]);
+	sas_store_release_u32(&h->process_top, top + SAS_RUN_STEP);
 	return 0;
+}
+
+/* A free slot whose byte nobody holds: a child that was forked without our knowledge keeps its parent's. Its byte is ours then. */
+static int claim_process_slot(struct sas_region *r, uint32_t *number)
+{
+	int fd = sas_run_fd(r, r->run), error = fd < 0 ? fd : 0;
+
+	for (uint32_t i = 0; !error; i++) {
+		if (i == sas_load_acquire_u32(&r->run->header->process_top)) {
+			error = grow_processes(r);
+			if (error)
+				return error;
+		}
+		if (sas_load_acquire_u32(&r->run->processes[i].state) != SAS_RUN_FREE)
+			continue;
+		error = sas_port->ofd_lock(fd, F_WRLCK, sas_run_lock_byte(i), 1);
+		if (error == 0) {
+			*number = i;
+			return 0;
+		}
+		if (error == -EAGAIN || error == -EACCES)
+			error = 0;
+	}
+	return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
 }
 
 /* The next generation: 24 bits, never 0, as a map entry holds it. */
@@ -277,24 +309,23 @@ static int register_locked(struct sas_region *r)
 {
 	struct sas_run_process *p;
 	uint32_t number = 0;
-	int fd, error = find_process_slot(r, &number);
+	int error = claim_process_slot(r, &number);
 
 	if (error)
 		return error;
-	fd = sas_run_fd(r, r->run);
-	error = fd < 0 ? fd : sas_port->ofd_lock(fd, F_WRLCK, sas_run_lock_byte(number), 1);
-	if (error)
-		return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
 	p = &r->run->processes[number];
 	p->pid = (uint32_t)getpid();
 	p->pid_namespace = sas_port_pid_namespace();
 	sas_port_random(&p->token, sizeof p->token);
+	r->token = p->token;
 	p->joined_at = sas_port->now_s();
 	p->read_only = (r->flags & SAS_JOIN_READONLY) != 0;
 	if (!p->read_only)
 		error = mark_in_use(r);
-	if (error)
+	if (error) {
+		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
 		return error;
+	}
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
@@ -356,7 +387,6 @@ static void forget(struct sas_region *r)
 		r->run->fd = -1;        /* sas_run_fd() opens one of the child's own */
 		sas_store_relaxed_u32(&r->run->references, 1);
 	}
-	sas_store_relaxed_u32(&r->handlers, 0);
 }
 
 static void in_child(void)
@@ -364,8 +394,9 @@ static void in_child(void)
 	if (self)
 		memset(self, 0, sizeof *self);
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
+		sas_store_relaxed_u32(&sas_regions[i].handlers, 0);
 		if (r)
 			forget(r);
 	}
@@ -407,6 +438,12 @@ static int check_alive(struct sas_region *r)
 	return 0;
 }
 
+/* What fails beside a reset or removal fails for that reason, whatever it met first. */
+static int why(struct sas_region *r, int error)
+{
+	return check_alive(r) != 0 ? -ESTALE : error;
+}
+
 static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 {
 	int error = check_alive(r);
@@ -416,13 +453,15 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 	if ((needs & SAS_CALL_WRITE) && (r->flags & SAS_JOIN_READONLY))
 		return sas_fail(EROFS, "%s: joined read-only", r->path);
 	if (!r->process && r->run) {
+		sas_err_defer();
 		sas_process_lock();
 		error = r->process ? 0 : sas_process_register(r);
 		sas_process_unlock();
+		sas_err_flush();
 	}
 	if (!error && (needs & SAS_CALL_SLOT) && sas_thread_slot(t, r) < 0)
 		error = register_thread(r, t);
-	return error;
+	return error ? why(r, error) : 0;
 }
 
 int sas_frame_begin(struct sas_thread **thread)
@@ -454,6 +493,14 @@ int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thr
 	error = enter(r, needs, *thread);
 	if (error)
 		sas_call_end(*thread);
+	return error;
+}
+
+int sas_call_result(struct sas_thread *t, struct sas_region *r, int error)
+{
+	if (error < 0)
+		error = why(r, error);
+	sas_call_end(t);
 	return error;
 }
 

@@ -13,15 +13,16 @@
 
 static int poison(struct sas_region *r, int error, const char *what)
 {
-	sas_store_release_u32(&r->poisoned, 1);
+	if (r->run)
+		sas_store_release_u32(&r->run->header->poisoned, 1);
 	return sas_fail(EIO, "%s: %s could not be synced (%s); what was stored since the last sync may not be "
-			"safe: join the region again", r->path, what, strerror(-error));
+			"safe; all must leave the region and join it again", r->path, what, strerror(-error));
 }
 
 int sas_refuse_poisoned(struct sas_region *r)
 {
-	if (sas_load_acquire_u32(&r->poisoned))
-		return sas_fail(EIO, "%s: an earlier sync failed; join the region again", r->path);
+	if (r->run && sas_load_acquire_u32(&r->run->header->poisoned))
+		return sas_fail(EIO, "%s: an earlier sync failed; all must leave the region and join it again", r->path);
 	return 0;
 }
 

@@ -129,14 +129,14 @@ int sas_recover(struct sas_region *r)
 }
 
 /* A process is alive while one of its threads is, or while it holds its file lock. */
-static int has_threads(struct sas_region *r, uint32_t process)
+static int has_threads(struct sas_region *r, uint64_t token)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
 
 	for (uint32_t i = 0; i < top; i++) {
 		const struct sas_run_thread *slot = &r->run->threads[i];
 
-		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && slot->process == process)
+		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && slot->token == token)
 			return 1;
 	}
 	return 0;
@@ -169,7 +169,7 @@ void sas_living_locked(struct sas_region *r, struct sas_living *living)
 
 		if (sas_load_acquire_u32(&p->state) != SAS_RUN_USED)
 			continue;
-		if (i + 1 != r->process && !has_threads(r, i + 1) && fd >= 0 &&
+		if (i + 1 != r->process && !has_threads(r, p->token) && fd >= 0 &&
 		    sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(i), 1) == 0)
 			sas_store_release_u32(&p->state, SAS_RUN_FREE);
 		else if (p->read_only)
@@ -245,7 +245,7 @@ int sas_recover_boot(struct sas_region *r)
 	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;) {
 		if (sas_entry_carved(tile.entry))
 			error = doubt_map(r, tile.head);
-		else if (tile.state != SAS_M_USED && sas_segment_present(r, tile.head))
+		else if (tile.state != SAS_M_USED)      /* also where the file is, but not its table entry */
 			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
 	}
 	return error;

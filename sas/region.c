@@ -26,7 +26,7 @@
 
 #define MAP_AT_ONCE 64          /* segments that a classic join maps: programs hand addresses to system calls */
 
-sas_ptr_t sas_regions[SAS_REGIONS_MAX];
+struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 static struct sas_region *classic_region;
 static uint32_t classic_joins;          /* of its joins, those by classic calls */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,7 +52,7 @@ void sas_memrange_set(uintptr_t low, uintptr_t high)
 int sas_region_known(const struct sas_region *r)
 {
 	for (unsigned i = 0; r && i < SAS_REGIONS_MAX; i++)
-		if (sas_load_acquire_ptr(&sas_regions[i]) == r)
+		if (sas_load_acquire_ptr(&sas_regions[i].region) == r)
 			return 0;
 	return sas_fail(EINVAL, r ? "not the handle of a region that this process has joined" : "no region is joined");
 }
@@ -78,7 +78,7 @@ static int open_directory(struct sas_region *r, const char *path)
 static struct sas_region *joined_already(const struct sas_region *r)
 {
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i]);
+		struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i].region);
 
 		if (o && o->dir_dev == r->dir_dev && o->dir_ino == r->dir_ino)
 			return o;
@@ -89,7 +89,7 @@ static struct sas_region *joined_already(const struct sas_region *r)
 static int find_number(struct sas_region *r)
 {
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
-		if (!sas_load_acquire_ptr(&sas_regions[i])) {
+		if (!sas_load_acquire_ptr(&sas_regions[i].region)) {
 			r->number = i;
 			return 0;
 		}
@@ -99,7 +99,7 @@ static int find_number(struct sas_region *r)
 static void discard(struct sas_region *r)
 {
 	sas_port_close_own(r->dir, r->dir_dev, r->dir_ino);
-	sas_port_close_own(r->spare, r->dir_dev, r->dir_ino);
+	sas_port_close_own((int)sas_load_relaxed_u32(&r->spare) - 1, r->dir_dev, r->dir_ino);
 	free(r);
 }
 
@@ -121,9 +121,21 @@ static int map_first(struct sas_region *r, uint64_t limit)
 /* The region is whole: the fault handler and the program may see it. */
 static void publish(struct sas_region *r)
 {
-	sas_store_seq_cst_u32(&r->life, 1);
-	sas_store_release_ptr(&sas_regions[r->number], r);
+	struct sas_region_slot *slot = &sas_regions[r->number];
+
+	sas_store_relaxed_u64(&slot->base, r->base);
+	sas_store_relaxed_u64(&slot->size, r->end - r->base);
+	sas_store_relaxed_u64(&slot->memory, r->memory);
+	sas_store_seq_cst_ptr(&slot->region, r);
 	sas_fault_install();
+}
+
+/* Now the segments that the flags ask for. */
+static int map_wanted(struct sas_region *r)
+{
+	if (r->flags & SAS_JOIN_EAGER)
+		return map_first(r, r->segments);
+	return r->flags & SAS_JOIN_MAP64 ? map_first(r, MAP_AT_ONCE) : 0;
 }
 
 static int join_new(struct sas_region *r, const SASRegionOptions *o, int classic)
@@ -131,7 +143,7 @@ static int join_new(struct sas_region *r, const SASRegionOptions *o, int classic
 	int error = find_number(r);
 
 	if (!error) {
-		r->flags = o->flags & (SAS_JOIN_READONLY | SAS_JOIN_EAGER | SAS_JOIN_RELOCATED);
+		r->flags = o->flags & (SAS_JOIN_READONLY | SAS_JOIN_EAGER | SAS_JOIN_MAP64 | SAS_JOIN_RELOCATED);
 		if (r->flags & SAS_JOIN_RELOCATED)
 			r->flags |= SAS_JOIN_READONLY;
 		sas_region_keep_spare(r);
@@ -142,8 +154,7 @@ static int join_new(struct sas_region *r, const SASRegionOptions *o, int classic
 	r->serial = ++serials;
 	r->count = 1;
 	publish(r);
-	if (o->flags & (SAS_JOIN_EAGER | SAS_JOIN_MAP64))
-		error = map_first(r, o->flags & SAS_JOIN_EAGER ? r->segments : MAP_AT_ONCE);
+	error = map_wanted(r);
 	if (error)
 		sas_region_release(r);
 	return error;
@@ -166,7 +177,7 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 
 	if (!r)
 		return sas_fail(ENOMEM, "no memory to join %s", path);
-	r->dir = r->spare = -1;
+	r->dir = -1;
 	if (!realpath(path, r->path))
 		snprintf(r->path, sizeof r->path, "%s", path);
 	error = open_directory(r, path);
@@ -220,10 +231,11 @@ int sas_region_join(const char *path, const SASRegionOptions *options, int class
 /* Withdraw it from the fault handler, and wait for the handlers that are inside. */
 static void withdraw(struct sas_region *r)
 {
-	sas_store_seq_cst_u32(&r->life, 0);
-	while (sas_load_seq_cst_u32(&r->handlers))
+	struct sas_region_slot *slot = &sas_regions[r->number];
+
+	sas_store_seq_cst_ptr(&slot->region, NULL);
+	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
-	sas_store_release_ptr(&sas_regions[r->number], NULL);
 	sas_fault_restore();
 	if (classic_region == r)
 		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
@@ -243,7 +255,7 @@ static void end_use(struct sas_region *r)
 		sas_block_unlock_raw(r);
 	}
 	/* What was not written is not clean. */
-	if (sas_load_acquire_u32(&r->poisoned) || sas_persist(r, sas_at(r, 0), r->anchor.anchor_size) != 0)
+	if (sas_load_acquire_u32(&r->run->header->poisoned) || sas_persist(r, sas_at(r, 0), r->anchor.anchor_size) != 0)
 		return;
 	sas_m_store_release_u32(&r->state->clean, 1);
 	sas_persist(r, r->state, sizeof *r->state);
@@ -329,7 +341,7 @@ int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 	publish(r);
 	if (classic)
 		__atomic_store_n(&classic_region, r, __ATOMIC_RELEASE);
-	return 0;
+	return map_wanted(r);
 }
 
 /* A process that exits without leaving says goodbye, so that its regions are clean. Nothing is unmapped: other
@@ -339,7 +351,7 @@ __attribute__((destructor)) static void leave_at_exit(void)
 	if (pthread_mutex_trylock(&process_lock) != 0)
 		return;
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
 		if (r && r->process)
 			unregister(r);

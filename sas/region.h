@@ -38,18 +38,16 @@ struct sas_region {
 	struct sas_run *run;            /* NULL: read-only, and SAS.run could not be mapped */
 	uint8_t *mapped;                /* per segment: 1 mapped in this process */
 	sas_u32_t maps;                 /* counts mappings made: tells a repeated fault from a race */
-	sas_u32_t life;                 /* 1 joined, 0 leaving */
-	sas_u32_t handlers;             /* fault handlers inside */
 	sas_u64_t faults, bus_errors;
 	sas_u64_t bus_address;
 	sas_u32_t fault_errno;          /* why the last fault could not be mended */
-	sas_u32_t poisoned;             /* a sync failed: durability is lost until the next join */
+	uint64_t token;                 /* of this process's slot */
 	uint32_t process;               /* slot + 1; 0: not registered (a fork's child) */
 	uint32_t generation;            /* of this process in this region */
 	uint32_t next_generation;       /* of the anchor that a reset makes */
 	uint8_t created[16];            /* UUID of the region that the join that is going on has made */
 	int dir;                        /* descriptor of the directory, checked before use */
-	int spare;                      /* given up when descriptors run out in the fault handler */
+	sas_u32_t spare;                /* descriptor + 1, given up when descriptors run out in the fault handler */
 	dev_t dir_dev;
 	ino_t dir_ino;
 	uid_t uid;
@@ -57,8 +55,17 @@ struct sas_region {
 	char path[PATH_MAX];
 };
 
-/* Regions of this process; read without a lock by the fault handler. */
-extern sas_ptr_t sas_regions[SAS_REGIONS_MAX];
+/*
+ * The regions of this process. The fault handler and sas_region_of() read the slots without a lock: the ranges lie
+ * here and not in the region, which another thread may be leaving. A slot's region is stored last, and withdrawn first.
+ */
+struct sas_region_slot {
+	sas_ptr_t region;
+	sas_u64_t base, size;           /* addresses, as pointers in the region name them */
+	sas_u64_t memory;               /* where they are mapped */
+	sas_u32_t handlers;             /* fault handlers that use the region */
+};
+extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 
 struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
 struct sas_thread {
@@ -79,9 +86,11 @@ static inline void *sas_at(const struct sas_region *r, uint64_t offset)
 static inline struct sas_region *sas_region_of(uintptr_t address)
 {
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i]);
+		const struct sas_region_slot *slot = &sas_regions[i];
+		struct sas_region *r = sas_load_acquire_ptr(&slot->region);
+		uint64_t base = sas_load_relaxed_u64(&slot->base);
 
-		if (r && address >= r->base && address < r->end && r->memory == r->base)
+		if (r && address - base < sas_load_relaxed_u64(&slot->size) && sas_load_relaxed_u64(&slot->memory) == base)
 			return r;
 	}
 	return 0;

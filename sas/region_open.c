@@ -33,7 +33,7 @@
 static int overlaps(uintptr_t memory, uint64_t size, const struct sas_region **other)
 {
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		const struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i]);
+		const struct sas_region *o = sas_load_acquire_ptr(&sas_regions[i].region);
 
 		*other = o;
 		if (o && memory < o->memory + (o->end - o->base) && o->memory < memory + size)
@@ -74,7 +74,7 @@ static int reserve(struct sas_region *r)
 	uint64_t size = r->end - r->base;
 	void *p = reserve_at(r->base, size, MAP_FIXED_NOREPLACE);
 
-	r->memory = r->base;
+	r->memory = 0;
 	if (p == (void *)(intptr_t)-EEXIST) {
 		if (!(r->flags & SAS_JOIN_RELOCATED))
 			return address_in_use(r);
@@ -82,13 +82,11 @@ static int reserve(struct sas_region *r)
 		if (SAS_MAP_FAILED(p))
 			return sas_fail((int)-(intptr_t)p, "%s: no %llu bytes of addresses are free", r->path,
 					(unsigned long long)size);
-		r->memory = (uintptr_t)p;
 	}
-	if (SAS_MAP_FAILED(p)) {
-		r->reserved = 0;
+	r->reserved = !SAS_MAP_FAILED(p);
+	r->memory = r->reserved ? (uintptr_t)p : r->base;
+	if (!r->reserved)
 		return 0;
-	}
-	r->reserved = 1;
 	sas_port->madvise(p, size, MADV_DONTDUMP);
 	return 0;
 }
@@ -253,6 +251,7 @@ int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 		return error;
 	/* Whatever happened to the files while nobody wrote does not matter: every index is built again. */
 	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
+	sas_store_relaxed_u32(&r->run->header->poisoned, 0);
 	return recover_media(r);
 }
 
@@ -271,10 +270,27 @@ void sas_region_detach(struct sas_region *r)
 	if (r->run)
 		sas_run_drop(r->run);
 	r->run = NULL;
-	if (r->mapped)
+	if (r->mapped && r->memory)
 		unmap_all(r);
+	r->memory = 0;
 	free(r->mapped);
 	r->mapped = NULL;
+}
+
+/* The anchor block and the map area are in use by the runtime: a file that says otherwise would have them handed out. */
+static int check_own_blocks(struct sas_region *r)
+{
+	const struct sas_m_anchor *a = &r->anchor;
+	const uint32_t *map = sas_at(r, a->map_offset);
+	uint32_t anchor = sas_entry(SAS_M_USED, (uint32_t)__builtin_ctzll(a->anchor_size) - SAS_M_UNIT_SHIFT, 0);
+	uint32_t area = sas_entry(SAS_M_USED, (uint32_t)__builtin_ctzll(a->map_size) - SAS_M_UNIT_SHIFT, 0);
+
+	if (!sas_segment_present(r, 0) || !sas_entry_carved(r->table[0].block) || map[0] != anchor ||
+	    map[a->map_offset >> SAS_M_UNIT_SHIFT] != area)
+		return sas_fail(EUCLEAN, "%s/" SAS_ANCHOR_NAME ": the segment table (offset %llu) or the block map (offset %llu) does "
+				"not keep the anchor's own blocks; run sasphere check", r->path,
+				(unsigned long long)a->table_offset, (unsigned long long)a->map_offset);
+	return 0;
 }
 
 /* -EIDRM: stamped dead, and nothing else, as its files will be deleted for it. */
@@ -296,20 +312,25 @@ static int attach(struct sas_region *r, int anchor_fd)
 
 	if (!error)
 		error = reserve(r);
+	if (!error)
+		error = map_anchor(r);
+	if (!error)
+		error = check_life(r);
+	if (!error)
+		error = check_own_blocks(r);
 	if (error)
-		return error;
-	error = map_anchor(r);
-	if (error)
-		goto unmap;
-	error = check_life(r);
-	if (error)
-		goto unmap;
+		goto failed;
 	error = sas_run_open(r, anchor_fd, &fresh);
+	/* Formatting lets the lock go for a moment. */
+	if (fresh && (!sas_region_in_place(r, anchor_fd) || check_life(r) != 0)) {
+		error = -ERESTART;
+		goto failed;
+	}
 	error = error ? join_unseen(r, error) : sas_process_register(r);
 	if (error)
-		goto unmap;
+		goto failed;
 	return 0;
-unmap:
+failed:
 	sas_region_detach(r);
 	return error;
 }

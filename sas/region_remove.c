@@ -161,42 +161,42 @@ int sas_region_remove(struct sas_region *r)
 	return error;
 }
 
-/* Joined by nobody here: the stamp is written to the file, which is where all mappings look. */
-static int remove_inspected(struct sas_inspect *in, int force)
+/* With the lock: who has joined is looked at now. The stamp is written to the file, which all mappings show. */
+static int remove_inspected(struct sas_inspect *in, int fd, int force)
 {
 	static const uint32_t dead = SAS_M_LIFE_DEAD;
-	struct stat named;
-	int fd, error;
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
 
-	fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd < 0)
-		return sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", in->path, strerror(-fd));
-	error = lock_exclusively(in->path, fd);
-	/* Somebody may have removed it meanwhile, and made another one. */
-	if (!error && (sas_port->fstatat(in->dir, SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
-		       named.st_ino != in->stat.st_ino || named.st_dev != in->stat.st_dev))
-		error = sas_fail(ESTALE, "%s: was removed by somebody else", in->path);
-	if (!error)
-		error = sas_inspect_reload(in);
+	if (!error && (st.st_ino != in->stat.st_ino || st.st_dev != in->stat.st_dev))
+		return sas_fail(ESTALE, "%s: was removed by somebody else", in->path);
 	if (!error && in->alive && !force)
-		error = sas_fail(EBUSY, "%s: %u processes have joined it", in->path, in->alive);
+		return sas_fail(EBUSY, "%s: %u processes have joined it", in->path, in->alive);
 	if (!error)
 		error = sas_port_pwrite_all(fd, &dead, sizeof dead, SAS_M_PAGE + offsetof(struct sas_m_state, life));
-	if (!error)
-		error = destroy(in->dir, in->path, fd, &in->anchor);
-	sas_port->close(fd);
-	return error;
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be written: %s", in->path, strerror(-error));
+	return destroy(in->dir, in->path, fd, &in->anchor);
 }
 
 int sas_region_remove_path(const char *path, int force)
 {
 	struct sas_inspect *in = NULL;
-	int error = sas_inspect_open(path, &in);
+	int fd = -1, error = sas_inspect_open(path, &in);
 
+	if (!error) {
+		fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+		error = fd < 0 ? sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", path, strerror(-fd)) : lock_exclusively(path, fd);
+	}
+	sas_inspect_close(in);
+	in = NULL;
 	if (!error)
-		error = remove_inspected(in, force);
-	if (in)
-		sas_inspect_close(in);
+		error = sas_inspect_open(path, &in);
+	if (!error)
+		error = remove_inspected(in, fd, force);
+	sas_inspect_close(in);
+	if (fd >= 0)
+		sas_port->close(fd);
 	return error;
 }
 
@@ -236,7 +236,7 @@ static const char *nodes_of(const uint64_t mask[16], char *text, size_t size)
 static void options_of(const struct sas_region *r, SASRegionOptions *o, char *nodes, size_t size)
 {
 	SASRegionOptionsInit(o);
-	o->flags = SAS_JOIN_CREATE | (r->flags & SAS_JOIN_EAGER);
+	o->flags = SAS_JOIN_CREATE | (r->flags & (SAS_JOIN_EAGER | SAS_JOIN_MAP64));
 	if (r->anchor.compat & SAS_M_COMPAT_SPARSE)
 		o->flags |= SAS_JOIN_SPARSE;
 	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)

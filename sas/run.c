@@ -156,10 +156,14 @@ static int slots_sound(const struct sas_run *run, uint64_t file_size)
 /* Is the mapped file one that this process can work with? */
 static int usable(const struct sas_region *r, const struct sas_run *run, uint64_t file_size)
 {
+	static const uint8_t unknown[16];
 	const struct sas_run_header *h = run->header;
 	uint8_t boot[16];
 
 	sas_port_boot_id(boot);
+	/* Where the boot has no name, only a living participant tells that the file is of this one. */
+	if (memcmp(boot, unknown, sizeof boot) == 0 && sas_port->ofd_test(run->fd, F_WRLCK, 0, 0) <= 0)
+		return 0;
 	return sas_m_load_acquire_u64(&h->magic) == SAS_RUN_MAGIC && h->layout == sas_run_layout() &&
 	       memcmp(h->boot_id, boot, 16) == 0 && memcmp(h->uuid, r->anchor.uuid, 16) == 0 &&
 	       h->generation == r->anchor.generation && h->device == run->device && h->inode == run->inode &&

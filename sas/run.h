@@ -40,6 +40,7 @@ struct sas_run_header {
 	sas_u32_t process_top, thread_top;      /* slots below have file space and made mutexes */
 	sas_u32_t recoveries;
 	sas_u32_t index_epoch;          /* an index of another epoch is stale */
+	sas_u32_t poisoned;             /* a sync failed: nothing is durable until all have left */
 	sas_u64_t directory_time;       /* st_mtime of the directory, ns, when all files were last seen in place */
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
 	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
@@ -72,8 +73,9 @@ struct sas_run_thread {
 	uint32_t tid;
 	uint32_t generation;
 	sas_u64_t allocations, frees;   /* written by the owner alone */
+	uint64_t token;                 /* of the process: its slot may be another's by now */
 	uint32_t lives;                 /* counts the threads that have had this slot */
-	uint8_t reserved[156];
+	uint8_t reserved[148];
 };
 
 #define SAS_RUN_PROCESS_OFFSET 4096UL

@@ -67,6 +67,8 @@ int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
+/* Ends it, and gives the error that the caller is told: ESTALE when the region has gone meanwhile. */
+int sas_call_result(struct sas_thread *t, struct sas_region *r, int error);
 /* Register the process: a slot and a generation. Holds the process lock; takes table_lock. */
 int sas_process_register(struct sas_region *r);
 void sas_process_unregister(struct sas_region *r, struct sas_living *left);

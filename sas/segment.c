@@ -80,22 +80,23 @@ static int open_or_spare(struct sas_region *r, const char *name)
 	if (dir < 0)
 		return dir;
 	fd = sas_port->openat(dir, name, flags, 0);
-	if ((fd != -EMFILE && fd != -ENFILE) || r->spare < 0)
+	if (fd != -EMFILE && fd != -ENFILE)
 		return fd;
-	sas_port_close_own(r->spare, r->dir_dev, r->dir_ino);
-	r->spare = -1;
+	sas_port_close_own((int)sas_exchange_acq_rel_u32(&r->spare, 0) - 1, r->dir_dev, r->dir_ino);
 	return sas_port->openat(dir, name, flags, 0);
 }
 
 /* Any descriptor would do; one of the directory can be told from the program's. */
 void sas_region_keep_spare(struct sas_region *r)
 {
+	uint32_t none = 0;
 	int fd;
 
-	if (r->spare >= 0)
+	if (sas_load_relaxed_u32(&r->spare))
 		return;
 	fd = sas_port->openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	r->spare = fd < 0 ? -1 : fd;
+	if (fd >= 0 && !sas_cas_acq_rel_u32(&r->spare, &none, (uint32_t)fd + 1))
+		sas_port->close(fd);
 }
 
 static void close_and_keep_spare(struct sas_region *r, int fd)
@@ -263,7 +264,10 @@ static int take_over(struct sas_region *r, uint64_t n)
 		return sas_fail(-error, "%s/%s: is in the way of a new segment: %s", r->path,
 				sas_segment_name(name, n), cause(error));
 	close_and_keep_spare(r, fd);
-	return 0;
+	/* Nothing is known of what it holds. */
+	if (sas_m_load_acquire_u32(&r->table[n].block) == 0)
+		sas_m_store_release_u32(&r->table[n].block, sas_entry(SAS_M_DIRTY, 0, 0));
+	return sas_persist(r, &r->table[n], sizeof r->table[n]);
 }
 
 /*

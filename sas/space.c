@@ -17,6 +17,7 @@
 #include "err.h"
 #include "index.h"
 #include "port.h"
+#include "sasregion.h"
 #include "segment.h"
 
 #ifndef FALLOC_FL_KEEP_SIZE
@@ -150,6 +151,8 @@ static int return_from(struct sas_region *r, uint64_t n, int all, uint64_t *byte
 			if (!all && !any_backed(r, n, offset, size))
 				continue;
 			error = punch(r, n, fd, offset, size, bytes);
+			if (!error && r->anchor.durability != SASDurability__PROCESS)
+				error = sas_port->fsync(fd);    /* the hole, before NEVER says zero */
 			if (!error)
 				sas_tile_forget(&map, (uint64_t)u, 1ULL << k);
 		}
