@@ -159,6 +159,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 {
 	struct sas_membership *m = &t->member[r->number];
 	struct sas_run_thread *slot;
+	struct sas_m_log *log;
 	uint32_t number = 0;
 	int error;
 
@@ -183,8 +184,9 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	m->run = r->run;
 	m->slot = number;
 	m->serial = r->serial;
-	/* Left when an intent could not be ended. */
-	error = sas_log_recover(r, sas_log_at(r, number));
+	/* Something is left there when an intent could not be ended. */
+	log = sas_log_at(r, number);
+	error = log ? sas_log_recover(r, log) : -EUCLEAN;
 	/* The last log is always kept for the thread that makes more. */
 	if (error >= 0 && number + 1 >= sas_log_available(r))
 		error = sas_log_grow(r, number);
