@@ -271,27 +271,43 @@ static int fill_anchor(int fd, void *arg)
 	return error ? error : write_anchor_page(fd, a);
 }
 
-/* Segments without an anchor are half a copy of a region: not a place for a new one. */
-static int refuse_orphan(int dir, const char *name, void *arg)
+/* A file that is some region's segment, by its trailer, is remembered. */
+static int see_segment(int dir, const char *name, void *arg)
 {
+	char *found = arg;
 	struct sas_m_trailer t;
 	struct stat st;
-	int64_t n = sas_segment_number(name);
-	int fd, found = 0;
+	int fd;
 
-	if (n < 1)
+	if (sas_segment_number(name) < 1)
 		return 0;
 	fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0)
 		return 0;
 	if (sas_port->fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size > SAS_M_PAGE &&
-	    sas_port->pread(fd, &t, sizeof t, (uint64_t)st.st_size - SAS_M_PAGE) == sizeof t)
-		found = t.magic == SAS_M_MAGIC_TRAILER && t.checksum == sas_trailer_checksum(&t);
+	    sas_port->pread(fd, &t, sizeof t, (uint64_t)st.st_size - SAS_M_PAGE) == sizeof t &&
+	    t.magic == SAS_M_MAGIC_TRAILER && t.checksum == sas_trailer_checksum(&t))
+		strcpy(found, name);    /* shorter than SAS_SEGMENT_NAME: it has a number */
 	sas_port->close(fd);
-	if (!found)
+	return found[0] != 0;
+}
+
+/* Segments without an anchor are half a copy of a region: not a place for a new one. */
+static int refuse_orphans(int dir, const char *path)
+{
+	char found[SAS_SEGMENT_NAME] = "";
+	struct stat st;
+	int error = sas_directory_each(dir, see_segment, found);
+
+	if (error < 0)
+		return sas_fail(-error, "%s: cannot be read: %s", path, strerror(-error));
+	if (!found[0])
 		return 0;
+	/* Or somebody has made a region here since we found none. */
+	if (sas_port->fstatat(dir, SAS_ANCHOR_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
 	return sas_fail(EUCLEAN, "%s/%s: is a segment of a region, but " SAS_ANCHOR_NAME " is missing: half a copy?",
-			(const char *)arg, name);
+			path, found);
 }
 
 int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int classic)
@@ -307,7 +323,7 @@ int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int
 	u.anchor.generation = r->next_generation;
 	error = describe(&u.anchor, dir, path, options, classic);
 	if (!error)
-		error = sas_directory_each(dir, refuse_orphan, (void *)path);
+		error = refuse_orphans(dir, path);
 	if (!error)
 		error = sas_file_publish(dir, path, SAS_ANCHOR_NAME, options->mode, (uid_t)-1, (gid_t)-1, fill_anchor,
 					 &u.anchor);

@@ -308,7 +308,7 @@ static int check_life(const struct sas_region *r)
 /* With the anchor locked: all that maps, and the registration. -EIDRM: stamped dead. */
 static int attach(struct sas_region *r, int anchor_fd)
 {
-	int fresh, error = set_geometry(r);
+	int let_go, error = set_geometry(r);
 
 	if (!error)
 		error = reserve(r);
@@ -320,9 +320,8 @@ static int attach(struct sas_region *r, int anchor_fd)
 		error = check_own_blocks(r);
 	if (error)
 		goto failed;
-	error = sas_run_open(r, anchor_fd, &fresh);
-	/* Formatting lets the lock go for a moment. */
-	if (fresh && (!sas_region_in_place(r, anchor_fd) || check_life(r) != 0)) {
+	error = sas_run_open(r, anchor_fd, &let_go);
+	if (let_go && (!sas_region_in_place(r, anchor_fd) || check_life(r) != 0)) {
 		error = -ERESTART;
 		goto failed;
 	}

@@ -305,12 +305,12 @@ static int try_open(struct sas_region *r, struct sas_run *run)
 	return 1;
 }
 
-int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh)
+int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go)
 {
 	struct sas_run *run = calloc(1, sizeof *run);
 	int error;
 
-	*fresh = 0;
+	*let_go = 0;
 	if (!run)
 		return sas_fail(ENOMEM, "no memory to join %s", r->path);
 	run->size = SAS_RUN_INDEX_OFFSET + sas_index_size(r);
@@ -325,14 +325,13 @@ int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh)
 	error = try_open(r, run);
 	if (error > 0) {
 		/* The change of the lock is not atomic: look again, somebody may have formatted it meanwhile. */
+		*let_go = 1;
 		sas_port->flock(anchor_fd, LOCK_UN);
 		error = sas_port->flock(anchor_fd, LOCK_EX);
 		if (!error)
 			error = try_open(r, run);
-		if (error > 0) {
-			*fresh = 1;
+		if (error > 0)
 			error = format(r, run);
-		}
 		if (!error)
 			error = sas_port->flock(anchor_fd, LOCK_SH);
 	}

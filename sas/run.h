@@ -104,8 +104,8 @@ struct sas_region;
 /* What tells C libraries with other mutexes apart. */
 uint64_t sas_run_layout(void);
 /* Open r's SAS.run, or format it when it is absent or nobody can live in it. The caller holds a shared lock on
- * the anchor file `anchor_fd`; formatting changes it to exclusive and back. *fresh: it was formatted. */
-int sas_run_open(struct sas_region *r, int anchor_fd, int *fresh);
+ * the anchor file `anchor_fd`; formatting changes it to exclusive and back. *let_go: that was done, so look at the anchor again. */
+int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go);
 /* Its descriptor, opened again (and its byte locked) when the program closed it. -errno. */
 int sas_run_fd(struct sas_region *r, struct sas_run *run);
 /* The byte of the file that the process of a slot holds a lock on. */

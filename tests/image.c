@@ -100,7 +100,8 @@ uint64_t image_map(const struct image *m, uint64_t n, uint64_t *offset)
 	return at / m->anchor.segment_size;
 }
 
-void image_entry(struct image *m, uint64_t n, uint64_t unit, uint32_t state, uint32_t order, uint32_t generation)
+void image_entry(struct image *m, uint64_t n, uint64_t unit, uint32_t state, uint32_t order,
+		 uint32_t generation)
 {
 	uint32_t entry = sas_entry(state, order, generation);
 	uint64_t at, where = image_map(m, n, &at);

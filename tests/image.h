@@ -21,7 +21,7 @@ struct image {
 	uint64_t segments;
 };
 
-#define IMAGE_BASE 0x200000000000UL
+#define IMAGE_BASE 0x565900000000UL     /* free under every sanitizer */
 #define IMAGE_SEGMENT (2UL << 20)
 
 /* An empty directory under TMPDIR; image_remove() deletes it with all that is in it. */
@@ -30,12 +30,13 @@ void image_remove_directory(const char *path);
 
 /* A clean region of so many segments of 2 MiB, segment 0 carved and holding the runtime's blocks. */
 void image_make(struct image *m, uint64_t segments);
-/* One more: with blocks; with `map` it has no map in the map area. */
+/* Segment n as well: carved, never used; with a map of its own where the map area has none for it. */
 void image_carve(struct image *m, uint64_t n);
 /* 2^order segments as one block. */
 void image_large_block(struct image *m, uint64_t n, uint32_t order, uint32_t generation);
 /* Entry of unit `unit` of carved segment n. */
-void image_entry(struct image *m, uint64_t n, uint64_t unit, uint32_t state, uint32_t order, uint32_t generation);
+void image_entry(struct image *m, uint64_t n, uint64_t unit, uint32_t state, uint32_t order,
+		 uint32_t generation);
 /* Cover [from, to) units of carved segment n with tiles of this state. */
 void image_fill(struct image *m, uint64_t n, uint64_t from, uint64_t to, uint32_t state);
 /* Write the anchor (with its checksum), state page and table. */

@@ -14,7 +14,7 @@
 
 static const struct kind {
 	const char *name;
-	int list; /* sas_block_kind_t, or LIST_... */
+	int list;               /* sas_block_kind_t, or LIST_... */
 	const char *json;
 } kinds[] = {
 	{ "in-use", SASBlock__IN_USE, "blocks" },
@@ -207,7 +207,7 @@ static void participant_cell(size_t column, char text[TOOL_CELL], const struct t
 /* How one kind of list is read and shown. */
 struct lister {
 	const struct tool_column *columns;
-	size_t count, size; /* columns; bytes of an entry */
+	size_t count, size;             /* columns; bytes of an entry */
 	tool_cell cell;
 };
 
