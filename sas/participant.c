@@ -77,21 +77,6 @@ static struct sas_thread *this_thread(void)
 	return t;
 }
 
-static int make_life(struct sas_run_thread *slot)
-{
-	pthread_mutexattr_t a;
-	int error = pthread_mutexattr_init(&a);
-
-	if (error)
-		return -error;
-	pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
-	memset(slot, 0, sizeof *slot);
-	error = pthread_mutex_init(&slot->life, &a);
-	pthread_mutexattr_destroy(&a);
-	return -error;
-}
-
 /* File space and mutexes for the next step of thread slots; the store of thread_top publishes them. */
 static int grow_threads(struct sas_region *r)
 {
@@ -104,8 +89,10 @@ static int grow_threads(struct sas_region *r)
 	error = sas_run_reserve(r, r->run, SAS_RUN_THREAD_OFFSET + top * 256UL, SAS_RUN_STEP * 256UL);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more threads: %s", r->path, strerror(-error));
-	for (uint32_t i = top; i < top + SAS_RUN_STEP && !error; i++)
-		error = make_life(&r->run->threads[i]);
+	for (uint32_t i = top; i < top + SAS_RUN_STEP && !error; i++) {
+		memset(&r->run->threads[i], 0, sizeof r->run->threads[i]);
+		error = sas_run_make_lock(&r->run->threads[i].life);
+	}
 	if (error)
 		return sas_fail(-error, "%s: cannot make a thread slot: %s", r->path, strerror(-error));
 	sas_store_release_u32(&h->thread_top, top + SAS_RUN_STEP);

@@ -57,6 +57,26 @@ int sas_region_known(const struct sas_region *r)
 	return sas_fail(EINVAL, r ? "not the handle of a region that this process has joined" : "no region is joined");
 }
 
+/* --- the frame of calls that make and end regions */
+
+int sas_change_begin(struct sas_thread **t)
+{
+	int error = sas_frame_begin(t);
+
+	if (error)
+		return error;
+	sas_err_defer();
+	sas_process_lock();
+	return 0;
+}
+
+void sas_change_end(struct sas_thread *t)
+{
+	sas_process_unlock();
+	sas_err_flush();
+	sas_call_end(t);
+}
+
 /* --- join */
 
 static int open_directory(struct sas_region *r, const char *path)
@@ -205,7 +225,7 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 		__atomic_store_n(&classic_region, *out, __ATOMIC_RELEASE);
 	}
 failed:
-	if (error && r && (error != 0))
+	if (error && r)
 		discard(r);
 	return error;
 }
@@ -213,16 +233,12 @@ failed:
 int sas_region_join(const char *path, const SASRegionOptions *options, int classic, struct sas_region **out)
 {
 	struct sas_thread *t;
-	int error = sas_frame_begin(&t);
+	int error = sas_change_begin(&t);
 
 	if (error)
 		return error;
-	sas_process_lock();
-	sas_err_defer();
 	error = join_locked(path, options, classic, out);
-	sas_process_unlock();
-	sas_err_flush();
-	sas_call_end(t);
+	sas_change_end(t);
 	return error;
 }
 
@@ -308,20 +324,16 @@ void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 int sas_region_leave(struct sas_region *r, int classic)
 {
 	struct sas_thread *t;
-	int error = sas_frame_begin(&t);
+	int error = sas_change_begin(&t);
 
 	if (error)
 		return error;
-	sas_process_lock();
-	sas_err_defer();
 	error = sas_region_known(r);
 	if (!error && !classic && classic_region == r && r->count == classic_joins)
 		error = sas_fail(EINVAL, "%s: joined by the classic call alone: SASCleanUp() leaves it", r->path);
 	if (!error)
 		sas_region_leave_locked(r, classic, 0);
-	sas_process_unlock();
-	sas_err_flush();
-	sas_call_end(t);
+	sas_change_end(t);
 	return error;
 }
 

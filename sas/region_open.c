@@ -120,18 +120,17 @@ static int open_anchor(const struct sas_region *r, int *fd)
 	return sas_fail(-*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
 }
 
-/* The lock is held for microseconds by joins, and longer by who copies or removes the region. */
-static int lock_anchor(const struct sas_region *r, int fd, int how)
+int sas_region_lock_anchor(const char *path, int fd, int how)
 {
 	uint64_t until = sas_port->now_ns() + 10000000000ULL;
 	int error;
 
 	while ((error = sas_port->flock(fd, how | LOCK_NB)) == -EAGAIN) {
 		if (sas_port->now_ns() > until)
-			return sas_fail(EBUSY, "%s: is being copied, reset or removed", r->path);
+			return sas_fail(EBUSY, "%s: somebody is joining, copying, resetting or removing it", path);
 		sched_yield();
 	}
-	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error)) : 0;
+	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", path, strerror(-error)) : 0;
 }
 
 static int read_anchor(struct sas_region *r, int fd)
@@ -369,7 +368,7 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 	}
 	if (error)
 		return error;
-	error = lock_anchor(r, fd, LOCK_SH);
+	error = sas_region_lock_anchor(r->path, fd, LOCK_SH);
 	if (!error && !sas_region_in_place(r, fd))
 		error = -ERESTART;
 	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,19 +65,6 @@ static int delete_files(int dir, const char *path, const struct sas_m_anchor *an
 						    strerror(-error)) : 0;
 }
 
-static int lock_exclusively(const char *path, int fd)
-{
-	uint64_t until = sas_port->now_ns() + 10000000000ULL;
-	int error;
-
-	while ((error = sas_port->flock(fd, LOCK_EX | LOCK_NB)) == -EAGAIN) {
-		if (sas_port->now_ns() > until)
-			return sas_fail(EBUSY, "%s: somebody is joining, copying or removing it", path);
-		sched_yield();
-	}
-	return error ? sas_fail(-error, "%s: cannot be locked: %s", path, strerror(-error)) : 0;
-}
-
 /* The anchor's page loses its magic and keeps its generation, from which the next region counts on. */
 static int unformat(const char *path, int anchor_fd)
 {
@@ -113,7 +99,7 @@ static int open_and_lock(struct sas_region *r, int *fd)
 	*fd = dir < 0 ? dir : sas_port->openat(dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (*fd < 0)
 		return sas_fail(*fd == -ENOENT ? ESTALE : -*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
-	error = lock_exclusively(r->path, *fd);
+	error = sas_region_lock_anchor(r->path, *fd, LOCK_EX);
 	if (!error && (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE || !is_anchor_of(r, *fd)))
 		error = sas_fail(ESTALE, "%s: was reset or removed by somebody else", r->path);
 	if (error)
@@ -139,25 +125,28 @@ static int remove_locked(struct sas_region *r)
 	return error;
 }
 
+static int may_end(const struct sas_region *r)
+{
+	int error = sas_region_known(r);
+
+	if (!error && (r->flags & SAS_JOIN_READONLY))
+		error = sas_fail(EROFS, "%s: joined read-only", r->path);
+	return error;
+}
+
 int sas_region_remove(struct sas_region *r)
 {
 	struct sas_thread *t;
-	int error = sas_frame_begin(&t);
+	int error = sas_change_begin(&t);
 
 	if (error)
 		return error;
-	sas_process_lock();
-	sas_err_defer();
-	error = sas_region_known(r);
-	if (!error && (r->flags & SAS_JOIN_READONLY))
-		error = sas_fail(EROFS, "%s: joined read-only", r->path);
+	error = may_end(r);
 	if (!error)
 		error = remove_locked(r);
 	if (!error)
 		sas_region_leave_locked(r, 0, 1);
-	sas_process_unlock();
-	sas_err_flush();
-	sas_call_end(t);
+	sas_change_end(t);
 	return error;
 }
 
@@ -186,7 +175,7 @@ int sas_region_remove_path(const char *path, int force)
 
 	if (!error) {
 		fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
-		error = fd < 0 ? sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", path, strerror(-fd)) : lock_exclusively(path, fd);
+		error = fd < 0 ? sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", path, strerror(-fd)) : sas_region_lock_anchor(path, fd, LOCK_EX);
 	}
 	sas_inspect_close(in);
 	in = NULL;
@@ -213,7 +202,7 @@ int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
 	int error;
 
 	sas_port->flock(anchor_fd, LOCK_UN);
-	error = lock_exclusively(r->path, anchor_fd);
+	error = sas_region_lock_anchor(r->path, anchor_fd, LOCK_EX);
 	/* The remover lives, and was faster; what has the name now may be a new region. */
 	if (!error && (!is_anchor_of(r, anchor_fd) || !is_dead(anchor_fd)))
 		return 0;
@@ -276,15 +265,11 @@ int sas_region_reset(struct sas_region *r)
 	SASRegionOptions o;
 	struct sas_thread *t;
 	char nodes[4096];
-	int error = sas_frame_begin(&t);
+	int error = sas_change_begin(&t);
 
 	if (error)
 		return error;
-	sas_process_lock();
-	sas_err_defer();
-	error = sas_region_known(r);
-	if (!error && (r->flags & SAS_JOIN_READONLY))
-		error = sas_fail(EROFS, "%s: joined read-only", r->path);
+	error = may_end(r);
 	if (!error)
 		error = refuse_peers(r);
 	if (!error)
@@ -293,8 +278,6 @@ int sas_region_reset(struct sas_region *r)
 		options_of(r, &o, nodes, sizeof nodes);
 		error = sas_region_rejoin(r, &o);
 	}
-	sas_process_unlock();
-	sas_err_flush();
-	sas_call_end(t);
+	sas_change_end(t);
 	return error;
 }

@@ -29,7 +29,7 @@ uint64_t sas_run_layout(void)
 	return sas_hash64(&key, sizeof key);
 }
 
-static int make_lock(pthread_mutex_t *lock)
+int sas_run_make_lock(pthread_mutex_t *lock)
 {
 	pthread_mutexattr_t a;
 	int error = pthread_mutexattr_init(&a);
@@ -134,7 +134,7 @@ void sas_run_drop(struct sas_run *run)
 static int is_sound(const pthread_mutex_t *lock)
 {
 	pthread_mutex_t made;
-	int sound = make_lock(&made) == 0 && made.__data.__kind == lock->__data.__kind;
+	int sound = sas_run_make_lock(&made) == 0 && made.__data.__kind == lock->__data.__kind;
 
 	pthread_mutex_destroy(&made);
 	return sound;
@@ -203,9 +203,9 @@ static int make_header(struct sas_region *r, struct sas_run *run)
 	h->generation = r->anchor.generation;
 	h->device = run->device;
 	h->inode = run->inode;
-	error = make_lock(&h->table_lock);
+	error = sas_run_make_lock(&h->table_lock);
 	if (!error)
-		error = make_lock(&h->block_lock);
+		error = sas_run_make_lock(&h->block_lock);
 	sas_store_relaxed_u32(&h->index_epoch, 1);
 	if (!error)
 		sas_m_store_release_u64(&h->magic, SAS_RUN_MAGIC);

@@ -120,6 +120,7 @@ void sas_run_drop(struct sas_run *run);
  * no slot of its own to show that it lives. */
 int sas_run_show(struct sas_region *r, int on);
 /* A robust lock of the header; *died when its last owner did. -errno. */
+int sas_run_make_lock(pthread_mutex_t *lock);
 int sas_run_lock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
 

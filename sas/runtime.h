@@ -31,6 +31,9 @@ struct sas_region *sas_region_default(void);
 int sas_region_known(const struct sas_region *r);
 int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
 void sas_region_release(struct sas_region *r);          /* after reset/remove: drop everything mapped */
+/* The frame of calls that make and end regions: refuses re-entry, holds the process lock, tells messages after it. */
+int sas_change_begin(struct sas_thread **t);
+void sas_change_end(struct sas_thread *t);
 void sas_process_lock(void);
 void sas_process_unlock(void);
 void sas_memrange(uintptr_t *low, uintptr_t *high);
@@ -43,6 +46,8 @@ int sas_region_open(struct sas_region *r, const struct SASRegionOptions *o, int 
 void sas_region_detach(struct sas_region *r);
 /* What the first participant, and the first one that writes, finds out for those that follow. table_lock held. */
 int sas_region_begin_use(struct sas_region *r, const struct sas_living *living);
+/* flock with an end: it is held for microseconds by joins, and longer by who copies or removes the region. EBUSY. */
+int sas_region_lock_anchor(const char *path, int fd, int how);
 /* Is the anchor file that is open as fd still the one with the name? */
 int sas_region_in_place(struct sas_region *r, int fd);
 
@@ -62,7 +67,7 @@ int sas_region_reset(struct sas_region *r);
 /* --- participant.c: the frame of a call, threads, processes */
 #define SAS_CALL_WRITE 1U       /* EROFS in a read-only region */
 #define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
-/* The outer frame alone, for calls that make and end regions: EDEADLK; ended by sas_call_end(). */
+/* The outer frame alone: EDEADLK; ended by sas_call_end(). */
 int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
