@@ -9,6 +9,7 @@
 #include "index.h"
 #include "log.h"
 #include "persist.h"
+#include "sasregion.h"
 #include "segment.h"
 
 #define ROOM (SAS_M_LOG_SIZE - sizeof(struct sas_m_log))
@@ -135,8 +136,8 @@ int sas_intent_note(struct sas_intent *intent, uint32_t type, uint64_t where, co
 	return append(intent, type, where, bytes, size);
 }
 
-/* Records are read from the file: each is followed only when it is whole and points into present segments. */
-static int sound(struct sas_region *r, struct sas_m_log *log, uint32_t at, uint32_t used)
+/* Records are read from the file: each is followed only when it is whole and points into the region. */
+static int is_sound(struct sas_region *r, struct sas_m_log *log, uint32_t at, uint32_t used)
 {
 	struct sas_m_record *record = record_at(log, at);
 	uint64_t size = r->anchor.region_size;
@@ -146,6 +147,22 @@ static int sound(struct sas_region *r, struct sas_m_log *log, uint32_t at, uint3
 		return 0;
 	return record->sequence == log->sequence && record->check == record_check(record) &&
 	       record->where < size && record->length <= size - record->where;
+}
+
+/* The record at *at, which moves on to the next; NULL at the end. One that is not whole was being written at a power
+ * cut: it ends the log, and nothing that it covers has been touched. */
+static struct sas_m_record *next_record(struct sas_region *r, struct sas_m_log *log, uint32_t *at)
+{
+	uint32_t used = sas_m_load_acquire_u32(&log->used);
+	struct sas_m_record *record;
+
+	if (used > ROOM)
+		used = ROOM;
+	if (*at >= used || !is_sound(r, log, *at, used))
+		return NULL;
+	record = record_at(log, *at);
+	*at += record_size(record->length);
+	return record;
 }
 
 static int restore(struct sas_region *r, const struct sas_m_record *record)
@@ -191,55 +208,71 @@ static int replay_one(struct sas_region *r, const struct sas_m_record *record, u
 /* Undo runs from the last record to the first, redo from the first to the last. */
 static int replay(struct sas_region *r, struct sas_m_log *log, uint32_t state)
 {
-	uint32_t starts[RECORDS_MAX], used = sas_m_load_acquire_u32(&log->used);
+	struct sas_m_record *records[RECORDS_MAX], *record;
 	unsigned count = 0;
+	uint32_t at = 0;
 	int error = 0;
 
-	if (used > ROOM)
-		used = ROOM;
-	/* A record that is not whole was being written at a power cut: nothing it covers has been touched. */
-	for (uint32_t at = 0; at < used && sound(r, log, at, used); at += record_size(record_at(log, at)->length))
-		starts[count++] = at;
-	for (unsigned i = 0; i < count && !error; i++) {
-		unsigned k = state == SAS_M_LOG_ACTIVE ? count - 1 - i : i;
-
-		error = replay_one(r, record_at(log, starts[k]), state);
-	}
+	while ((record = next_record(r, log, &at)))
+		records[count++] = record;
+	for (unsigned i = 0; i < count && !error; i++)
+		error = replay_one(r, records[state == SAS_M_LOG_ACTIVE ? count - 1 - i : i], state);
 	return error;
 }
 
-/* The end of an intent. What it changed is durable before the log forgets it. */
+static int has_type(struct sas_region *r, struct sas_m_log *log, uint32_t type)
+{
+	struct sas_m_record *record;
+	uint32_t at = 0;
+
+	while ((record = next_record(r, log, &at)))
+		if (record->type == type)
+			return 1;
+	return 0;
+}
+
+/* Records of the media, and not only of the index, which does not outlive a power cut. */
+static int covers_media(struct sas_region *r, struct sas_m_log *log)
+{
+	return has_type(r, log, SAS_M_RECORD_UNDO) || has_type(r, log, SAS_M_RECORD_REDO) ||
+	       has_type(r, log, SAS_M_RECORD_ALLOC);
+}
+
+/*
+ * The end of an intent. What it changed is durable before the log forgets it; and that it is over is durable before anything
+ * else is, as a power cut would have old bytes put back over newer ones.
+ */
 static int end(struct sas_region *r, struct sas_m_log *log)
 {
+	int media = r->anchor.durability != SASDurability__PROCESS && covers_media(r, log);
+
 	sas_fence(r);
 	sas_m_store_release_u32(&log->state, SAS_M_LOG_IDLE);
-	return 0;
-}
-
-/* Only ranges that commit stores need the COMMITTED step. */
-static int has_redo(struct sas_m_log *log)
-{
-	for (uint32_t at = 0; at < log->used; at += record_size(record_at(log, at)->length))
-		if (record_at(log, at)->type == SAS_M_RECORD_REDO)
-			return 1;
-	return 0;
-}
-
-static int has_undo_state(struct sas_m_log *log)
-{
-	for (uint32_t at = 0; at < log->used; at += record_size(record_at(log, at)->length))
-		if (record_at(log, at)->type != SAS_M_RECORD_REINDEX)
-			return 1;
-	return 0;
+	return media ? sas_persist(r, log, sizeof *log) : 0;
 }
 
 static int apply_redo(struct sas_region *r, struct sas_m_log *log)
 {
+	struct sas_m_record *record;
+	uint32_t at = 0;
 	int error = 0;
 
-	for (uint32_t at = 0; at < log->used && !error; at += record_size(record_at(log, at)->length))
-		if (record_at(log, at)->type == SAS_M_RECORD_REDO)
-			error = restore(r, record_at(log, at));
+	while (!error && (record = next_record(r, log, &at)))
+		if (record->type == SAS_M_RECORD_REDO)
+			error = restore(r, record);
+	return error;
+}
+
+/* What was changed in place under undo records. */
+static int persist_changed(struct sas_region *r, struct sas_m_log *log)
+{
+	struct sas_m_record *record;
+	uint32_t at = 0;
+	int error = 0;
+
+	while (!error && (record = next_record(r, log, &at)))
+		if (record->type == SAS_M_RECORD_UNDO)
+			error = sas_persist(r, sas_at(r, record->where), record->length);
 	return error;
 }
 
@@ -247,19 +280,18 @@ int sas_intent_commit(struct sas_intent *intent)
 {
 	struct sas_region *r = intent->region;
 	struct sas_m_log *log = intent->log;
-	int error = 0, durable = has_undo_state(log);
+	int error = r->anchor.durability != SASDurability__PROCESS ? persist_changed(r, log) : 0;
 
-	if (has_redo(log)) {
+	if (!error && has_type(r, log, SAS_M_RECORD_REDO)) {
+		sas_fence(r);
 		/* The store that decides: before it recovery undoes, after it recovery redoes. */
 		sas_m_store_release_u32(&log->state, SAS_M_LOG_COMMITTED);
 		error = sas_persist(r, log, sizeof *log);
 		if (!error)
 			error = apply_redo(r, log);
-		if (error)
-			return error;   /* the log stays: the next recovery repeats the stores */
 	}
-	end(r, log);
-	return durable ? sas_persist(r, log, sizeof *log) : 0;
+	/* On failure the log stays, and the next recovery decides by its state. */
+	return error ? error : end(r, log);
 }
 
 int sas_intent_abort(struct sas_intent *intent)

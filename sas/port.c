@@ -437,6 +437,11 @@ static const char *skip_fields(const char *text, int count)
 	return text;
 }
 
+int sas_port_thread_exists(int pid, int tid)
+{
+	return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
+}
+
 uint64_t sas_port_start_time(int pid)
 {
 	char path[32], text[1024];

@@ -69,6 +69,8 @@ int sas_port_random(void *buffer, size_t size);
 void sas_port_boot_id(uint8_t id[16]);
 /* The inode number of this process's pid namespace; 0 unknown. */
 uint64_t sas_port_pid_namespace(void);
+/* 0: no thread of this process has this id, in our pid namespace. */
+int sas_port_thread_exists(int pid, int tid);
 /* Kernel start time of a process in clock ticks since boot; 0 unknown. */
 uint64_t sas_port_start_time(int pid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */

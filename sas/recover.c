@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <string.h>
@@ -128,18 +129,50 @@ int sas_recover(struct sas_region *r)
 	return count;
 }
 
-/* A process is alive while one of its threads is, or while it holds its file lock. */
-static int has_threads(struct sas_region *r, uint64_t token)
+/*
+ * A thread that is not its process's first and calls execve(2) takes the first one's id before the kernel looks at its
+ * robust mutexes, and finds none that it knows. Its process holds no file lock any more, and no thread has the id in the
+ * word: that proves the death that the kernel did not mark, so we mark it.
+ */
+static void mark_gone(struct sas_region *r, const struct sas_run_process *p, uint32_t number)
+{
+	struct sas_run_thread *slot = &r->run->threads[number];
+	uint32_t word = (uint32_t)__atomic_load_n(&slot->life.__data.__lock, __ATOMIC_ACQUIRE);
+	int seen = (int)word, died = (int)((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+	uint64_t ours = sas_port_pid_namespace();
+
+	if (!(word & FUTEX_TID_MASK) || (word & FUTEX_OWNER_DIED) || ours == 0 || p->pid_namespace != ours ||
+	    sas_port_thread_exists((int)p->pid, (int)(word & FUTEX_TID_MASK)))
+		return;
+	if (__atomic_compare_exchange_n(&slot->life.__data.__lock, &seen, died, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		try_slot(r, number);
+}
+
+/* Has the process, whose byte nobody holds, a living thread? */
+static int has_threads(struct sas_region *r, const struct sas_run_process *p)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+	int found = 0;
 
 	for (uint32_t i = 0; i < top; i++) {
 		const struct sas_run_thread *slot = &r->run->threads[i];
 
-		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && slot->token == token)
-			return 1;
+		if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED || slot->token != p->token)
+			continue;
+		mark_gone(r, p, i);
+		found |= sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 	}
-	return 0;
+	return found;
+}
+
+/* A process is alive while it holds its file lock, or one of its threads its mutex. */
+static int is_living(struct sas_region *r, uint32_t number, int fd)
+{
+	if (number + 1 == r->process)
+		return 1;
+	if (fd < 0 || sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(number), 1) != 0)
+		return 1;
+	return has_threads(r, &r->run->processes[number]);
 }
 
 int sas_intents_pending(struct sas_region *r)
@@ -169,8 +202,7 @@ void sas_living_locked(struct sas_region *r, struct sas_living *living)
 
 		if (sas_load_acquire_u32(&p->state) != SAS_RUN_USED)
 			continue;
-		if (i + 1 != r->process && !has_threads(r, p->token) && fd >= 0 &&
-		    sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(i), 1) == 0)
+		if (!is_living(r, i, fd))
 			sas_store_release_u32(&p->state, SAS_RUN_FREE);
 		else if (p->read_only)
 			living->readers++;
