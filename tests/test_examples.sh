@@ -5,6 +5,7 @@
 
 set -u
 failed=0
+job=$top_srcdir/examples/packages/run
 work=$(mktemp -d "${TMPDIR:-/tmp}/sasphere-examples.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'exit 99' HUP INT TERM
@@ -39,19 +40,48 @@ SASSTOREPATH=$work/missing "$top_builddir/examples/join" > "$work/refused" 2>&1 
 	{ echo "FAIL: join succeeds where there is no directory"; failed=1; }
 expect "$work/refused" "SASJoinRegion: No such file or directory"
 
+# An index with all that the format allows must be read as the awk script reads it, and survive too.
+awk 'BEGIN {
+	for (i = 1; i <= 60; i++) {
+		print "Package: odd-" i % 55
+		print "Depends: odd-" i + 1 ":any (>= 1) | virtual [amd64] ,, a |, libx++\t|b ,"
+		print "Description: Depends, in a text | and\n Depends: nothing\n .\n end"
+		print "Version: 1:" i "~a-1"
+		print "Pre-Depends:odd-1,\n odd-2 <!nocheck> | c:amd64(= 2),\n\todd-2"
+		print "Installed-Size: " i "\nTag: x"
+		if (i != 60)
+			print ""
+	}
+}' > "$work/odd"
+TMPDIR=$work "$job" --kills 5 --input "$work/odd" "$top_builddir" > "$work/log" 2>&1 ||
+	{ echo "FAIL: an odd index:"; cat "$work/log"; failed=1; }
+expect "$work/log" "  dependencies, their alternatives  *360, 540"
+expect "$work/log" "RESULT: \([0-9]*\)/\1 checks passed"
+
+# The main job says so when a check fails: here the region is called bad.
+mkdir -p "$work/build/examples/packages" "$work/build/utils"
+ln -s "$top_builddir/examples/packages/packages" "$work/build/examples/packages/packages"
+printf '#!/bin/sh\ntest "$1" != check && exec "%s" "$@"\nexit 1\n' "$top_builddir/utils/sasphere" \
+	> "$work/build/utils/sasphere"
+chmod +x "$work/build/utils/sasphere"
+TMPDIR=$work "$job" --kills 2 --input "$work/odd" "$work/build" > "$work/log" 2>&1 &&
+	{ echo "FAIL: a failed check ends with status 0"; failed=1; }
+expect "$work/log" "RESULT: [0-9]*/[0-9]* checks passed; failed: sasphere check: the region is clean; .*"
+
 [ "$failed" -eq 0 ] || exit 1
 case ${SAS_TEST_SIZE-} in
 ci)	size="--kills 10 --limit 500" ;;
 long)	size="--kills 3000 --readers 4" ;;
 *)	size="--kills 40 --limit 5000" ;;
 esac
-TMPDIR=$work "$top_srcdir/examples/packages/run" $size --seed 1 "$top_builddir" > "$work/job" 2>&1
+TMPDIR=$work "$job" $size --seed 1 "$top_builddir" > "$work/log" 2>&1
 status=$?
-cat "$work/job"
+cat "$work/log"
 [ "$status" -eq 77 ] && { echo "the main job is skipped: no package index here"; exit 77; }
 [ "$status" -eq 0 ] || exit 1
-expect "$work/job" "RESULT: \([0-9]*\)/\1 checks passed"
-[ -z "$(find "$work" -name 'packages.*')" ] || { echo "FAIL: the main job left its work directory"; failed=1; }
-"$top_srcdir/examples/packages/run" --no-such-option "$top_builddir" > "$work/usage" 2>&1
+expect "$work/log" "RESULT: \([0-9]*\)/\1 checks passed"
+[ -z "$(find "$work" -name 'packages.*')" ] ||
+	{ echo "FAIL: the main job left its work directory"; failed=1; }
+"$job" --no-such-option "$top_builddir" > "$work/usage" 2>&1
 [ $? -eq 2 ] || { echo "FAIL: an unknown option is accepted"; failed=1; }
 exit "$failed"

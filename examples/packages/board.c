@@ -2,37 +2,55 @@
 /*
  * board.c - map the board, and ask it how far the readers are.
  */
+#define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "board.h"
 #include "packages.h"
 
-struct board *board_open(const char *path, int create)
+/* A new board; *file is for the children. */
+struct board *board_create(int *file)
 {
-	int file = open(path, O_RDWR | O_CLOEXEC | (create ? O_CREAT | O_TRUNC : 0), 0666);
 	void *at;
 
-	if (file < 0 || (create && ftruncate(file, sizeof(struct board)) != 0))
-		die("%s: %s", path, strerror(errno));
+	*file = memfd_create("board", 0);
+	if (*file < 0 || ftruncate(*file, sizeof(struct board)) != 0)
+		die("the board: %s", strerror(errno));
+	at = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED, *file, 0);
+	if (at == MAP_FAILED)
+		die("the board: %s", strerror(errno));
+	return at;
+}
+
+/* The board that a child was given. */
+struct board *board_open(const char *file_number)
+{
+	int file = (int)number_argument(file_number, INT_MAX);
+	struct stat status;
+	void *at;
+
+	if (fstat(file, &status) != 0 || status.st_size != sizeof(struct board))
+		die("descriptor %d is no board: storm starts this command", file);
 	at = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (at == MAP_FAILED)
-		die("%s: %s", path, strerror(errno));
+		die("the board: %s", strerror(errno));
 	close(file);
 	return at;
 }
 
-/* One change in 8 stays for 0.2 ms in one of its gaps, so that kills fall into all of them. */
+/* One change in 16 stays for 0.1 ms in one of its gaps, so that kills fall into all of them. */
 void board_linger(struct board *board, int gap)
 {
 	uint64_t random = random_of(~atomic_load_explicit(&board->sequence, memory_order_relaxed));
 	uint64_t until;
 
-	if (random % 8 != 0 || random / 8 % GAPS != (uint64_t)gap)
+	if (random % 16 != 0 || random / 16 % GAPS != (uint64_t)gap)
 		return;
-	until = now() + 200000;
+	until = now() + 100000;
 	while (now() < until)
 		;
 }

@@ -47,8 +47,9 @@ static void fill_edge(struct arena *arena, struct root *root, struct version *ve
 }
 
 /* One field's dependencies, from *dependency and *edge on. */
-static void fill_dependencies(struct arena *arena, struct root *root, struct version *version, struct slice text,
-			      uint64_t kind, struct dependency **dependency, struct edge **edge)
+static void fill_dependencies(struct arena *arena, struct root *root, struct version *version,
+			      struct slice text, uint64_t kind, struct dependency **dependency,
+			      struct edge **edge)
 {
 	struct relation relation;
 

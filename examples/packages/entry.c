@@ -61,8 +61,8 @@ static const char *put_number(struct arena *arena, const char *before, uint64_t 
 	return put(arena, text);
 }
 
-static void fill_edge(struct arena *arena, const struct root *root, struct version *version, struct edge *edge,
-		      uint64_t random)
+static void fill_edge(struct arena *arena, const struct root *root, struct version *version,
+		      struct edge *edge, uint64_t random)
 {
 	edge->to = root->names[random % root->name_count];
 	edge->from = version;
@@ -142,13 +142,18 @@ struct version_block *entry_make(const struct root *root, struct package *packag
 	return block;
 }
 
+static int edges_are_equal(const struct edge *a, const struct edge *b)
+{
+	return a->to == b->to && strcmp(a->qualifier, b->qualifier) == 0 &&
+	       strcmp(a->constraint, b->constraint) == 0;
+}
+
 static int dependencies_are_equal(const struct dependency *a, const struct dependency *b)
 {
 	if (a->kind != b->kind || a->edge_count != b->edge_count)
 		return 0;
 	for (uint64_t e = 0; e < a->edge_count; e++)
-		if (a->edges[e].to != b->edges[e].to || strcmp(a->edges[e].qualifier, b->edges[e].qualifier) != 0 ||
-		    strcmp(a->edges[e].constraint, b->edges[e].constraint) != 0)
+		if (!edges_are_equal(&a->edges[e], &b->edges[e]))
 			return 0;
 	return 1;
 }

@@ -51,7 +51,8 @@ struct package *package_find(const struct root *root, const char *name, size_t l
 {
 	struct package *package = follow(package_bucket(root, name, length));
 
-	while (package != NULL && (strncmp(package->name, name, length) != 0 || package->name[length] != '\0'))
+	while (package != NULL &&
+	       (strncmp(package->name, name, length) != 0 || package->name[length] != '\0'))
 		package = package->next;
 	return package;
 }
@@ -80,6 +81,12 @@ uint64_t busy_number(const struct root *root, uint64_t random)
 	if (random % 10 == 0)
 		return root->name_count + random / 10 % EXTRA_NAMES;
 	return random / 10 % busy * (root->name_count / busy);
+}
+
+/* What update number `sequence` is about. */
+uint64_t changed_number(const struct root *root, uint64_t seed, uint64_t sequence)
+{
+	return busy_number(root, random_of(seed ^ sequence));
 }
 
 int version_is_listed(const struct version *version)

@@ -5,7 +5,7 @@
  * Each block carries the generation of the process that allocated it. A block of a generation that
  * is none of the living is a leak when nothing leads to it from the root. What it is tells how far
  * its holder came:
- *     not filled             allocated, nobody ever saw it: free it
+ *     not filled             nobody else ever saw it, or scratch space: free it
  *     a name, not in a bucket: the same
  *     a version, filled      its edges may be in reverse lists, and it may have been an entry until
  *                            its holder replaced it: it is retired like any replaced entry (retire.c)
@@ -96,8 +96,8 @@ static int is_reached(const struct root *root, struct block_head *head)
 }
 
 /* The leaks, in memory of the caller; `marks` is where library calls are marked, or NULL. */
-SASBlockInfo *leaks_find(const struct root *root, uint32_t mine, const struct board *board, struct board *marks,
-			 uint64_t *found)
+SASBlockInfo *leaks_find(const struct root *root, uint32_t mine, const struct board *board,
+			 struct board *marks, uint64_t *found)
 {
 	long count;
 	SASBlockInfo *blocks = list_blocks(marks, &count);

@@ -39,7 +39,7 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All names in random order, copied, so that a lookup finds none of the region's memory in a cache for that. */
+/* All names in random order; copies, as a lookup's question does not come from the region. */
 static char **shuffled_names(const struct root *root)
 {
 	char **names = calloc(root->name_count, sizeof(*names));
@@ -86,7 +86,7 @@ static int measure_lookups(const struct root *root)
 	qsort(times, root->name_count, sizeof(*times), compare_times);
 	report("lookup.count", "%llu", (unsigned long long)root->name_count);
 	report("lookup.median_ns", "%u", times[root->name_count / 2]);
-	report("lookup.p99_ns", "%u", times[root->name_count / 100 * 99]);
+	report("lookup.p99_ns", "%u", times[root->name_count * 99 / 100]);
 	for (uint64_t i = 0; i < root->name_count; i++)
 		free(names[i]);
 	free(names);

@@ -40,6 +40,12 @@ struct model *model_new(const struct root *root)
 	return model;
 }
 
+void model_free(struct model *model)
+{
+	free(model->states);
+	free(model);
+}
+
 /* 0; -1: no updater could have done that. */
 int model_apply(struct model *model, uint64_t number, uint64_t action, uint64_t sequence)
 {
@@ -115,6 +121,13 @@ static int text_is(const char *text, struct slice slice)
 	return strlen(text) == slice.length && memcmp(text, slice.at, slice.length) == 0;
 }
 
+static int edge_is_right(const struct edge *edge, const struct relation *relation)
+{
+	return text_is(edge->to->name, relation->name) && text_is(edge->qualifier, relation->qualifier) &&
+	       text_is(edge->constraint, relation->constraint);
+}
+
+/* One field of a stanza against the dependencies from number *d on. */
 static int field_is_right(const struct version *version, uint64_t kind, struct slice text, uint64_t *d)
 {
 	struct relation relation;
@@ -122,14 +135,11 @@ static int field_is_right(const struct version *version, uint64_t kind, struct s
 
 	while (parse_relation(&text, &relation)) {
 		const struct dependency *dependency = &version->dependencies[*d];
-		const struct edge *edge;
 
-		if (*d >= version->dependency_count || dependency->kind != kind || e >= dependency->edge_count)
+		if (*d >= version->dependency_count || dependency->kind != kind)
 			return 0;
-		edge = &dependency->edges[e++];
-		if (edge->from != version || !text_is(edge->to->name, relation.name) ||
-		    !text_is(edge->qualifier, relation.qualifier) ||
-		    !text_is(edge->constraint, relation.constraint))
+		if (e >= dependency->edge_count || dependency->edges[e].from != version ||
+		    !edge_is_right(&dependency->edges[e++], &relation))
 			return 0;
 		if (relation.more)
 			continue;
@@ -145,7 +155,8 @@ static int stanza_is_right(const struct version *version, const struct stanza *s
 {
 	uint64_t d = 0;
 
-	return text_is(version->package->name, stanza->package) && text_is(version->version, stanza->version) &&
+	return text_is(version->package->name, stanza->package) &&
+	       text_is(version->version, stanza->version) &&
 	       text_is(version->architecture, stanza->architecture) &&
 	       text_is(version->section, stanza->section) && text_is(version->summary, stanza->summary) &&
 	       version->installed_size == stanza->installed_size && version->size == stanza->size &&
@@ -206,7 +217,8 @@ uint64_t model_verify(const struct model *model, const struct root *root, struct
 		lost += !agrees;
 		wrong += !contents_are_right(root, i, &made);
 		if (!agrees)
-			complain("number %llu has other versions than were acknowledged", (unsigned long long)i);
+			complain("number %llu has other versions than were acknowledged",
+				 (unsigned long long)i);
 	}
 	if (lost == 0)
 		wrong += compare_input(model, root, text, &loaded);

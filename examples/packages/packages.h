@@ -62,6 +62,7 @@ struct package *package_find(const struct root *root, const char *name, size_t l
 struct package_word *package_bucket(const struct root *root, const char *name, size_t length);
 struct package *package_of_number(const struct root *root, uint64_t number);
 uint64_t busy_number(const struct root *root, uint64_t random);
+uint64_t changed_number(const struct root *root, uint64_t seed, uint64_t sequence);
 void extra_name(char *name, size_t size, uint64_t extra);
 int version_is_listed(const struct version *version);
 struct version_block *version_block_of(struct version *version);
@@ -80,7 +81,8 @@ struct version_block *entry_make(const struct root *root, struct package *packag
 int entry_is_right(const struct root *root, const struct version *version);
 
 /* board.c: what is shared beside the region */
-struct board *board_open(const char *path, int create);
+struct board *board_create(int *file);
+struct board *board_open(const char *file_number);
 uint64_t board_oldest_era(struct board *board);
 void board_linger(struct board *board, int gap);
 
@@ -90,14 +92,18 @@ void retire_finish(struct root *root);
 void retire_reap(struct root *root, struct board *board);
 uint64_t retire_length(const struct root *root);
 
+/* scratch.c: space that the updater only works with */
+void scratch_use(struct board *board, uint64_t random);
+
 /* leaks.c: blocks that a dead updater held */
-SASBlockInfo *leaks_find(const struct root *root, uint32_t mine, const struct board *board, struct board *marks,
-			 uint64_t *found);
+SASBlockInfo *leaks_find(const struct root *root, uint32_t mine, const struct board *board,
+			 struct board *marks, uint64_t *found);
 void leaks_free(struct root *root, uint32_t mine, struct board *board);
 
 /* model.c: what the graph must look like, kept outside the region */
 struct model;
 struct model *model_new(const struct root *root);
+void model_free(struct model *model);
 int model_apply(struct model *model, uint64_t number, uint64_t action, uint64_t sequence);
 int model_agrees(const struct model *model, const struct root *root, uint64_t number);
 void model_undo(struct model *model);

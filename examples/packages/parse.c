@@ -20,6 +20,9 @@ static const struct field {
 	{ "Pre-Depends", offsetof(struct stanza, pre_depends) },
 };
 
+/* What is not there is an empty text. */
+static const struct slice nothing = { "", 0 };
+
 static int is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -89,7 +92,7 @@ static struct slice take_folded(struct slice *rest)
 /* The next stanza that names a package: 1; 0 at the end of the text. */
 int parse_stanza(struct slice *rest, struct stanza *stanza)
 {
-	memset(stanza, 0, sizeof(*stanza));
+	*stanza = (struct stanza){ nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0, 0 };
 	while (rest->length > 0) {
 		struct slice line = take_folded(rest), name = line;
 		const char *colon = memchr(line.at, ':', line.length);
@@ -138,14 +141,14 @@ static void take_marks(struct slice marks, struct relation *relation)
 	trim(&relation->constraint);
 }
 
-/* Whether anything but separators is left. */
-static int has_more(struct slice rest)
+/* Whether another alternative of the same dependency follows. */
+static int has_alternative(struct slice rest)
 {
-	while (rest.length > 0 && (is_blank(*rest.at) || *rest.at == ',' || *rest.at == '|')) {
+	while (rest.length > 0 && (is_blank(*rest.at) || *rest.at == '|')) {
 		rest.at++;
 		rest.length--;
 	}
-	return rest.length > 0;
+	return rest.length > 0 && *rest.at != ',';
 }
 
 /* The next alternative of "a | b (>= 1), c:any": 1; 0 when there is none left. */
@@ -154,9 +157,9 @@ int parse_relation(struct slice *rest, struct relation *relation)
 	while (rest->length > 0) {
 		struct slice part = take_until(rest, ",|");
 
-		memset(relation, 0, sizeof(*relation));
+		*relation = (struct relation){ nothing, nothing, nothing, 0 };
 		if (rest->length > 0) {
-			relation->more = *rest->at == '|' && has_more(*rest);
+			relation->more = *rest->at == '|' && has_alternative(*rest);
 			rest->at++;
 			rest->length--;
 		}

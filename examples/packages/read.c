@@ -5,7 +5,8 @@
  *
  * A query announces the era in which it begins and takes it back at its end: what it can see is not
  * given back meanwhile (retire.c). Some queries also call the library, which takes the lock that a
- * killed updater may have held.
+ * killed updater may have held. The times include what the reader waits for a processor; how long
+ * that is shows work of about the same length that touches no region.
  */
 #include <string.h>
 #include <sassim.h>
@@ -46,9 +47,9 @@ static int names_package(const struct version *version, const struct package *pa
 	return 0;
 }
 
-static int versions_are_sound(const struct package *package)
+static int versions_are_sound(const struct package *package, const struct version *newest)
 {
-	for (const struct version *v = follow(&package->versions); v != NULL; v = v->older)
+	for (const struct version *v = newest; v != NULL; v = v->older)
 		if (v->package != package || v->checksum != version_checksum(v))
 			return 0;
 	return 1;
@@ -64,14 +65,29 @@ static int reverse_is_sound(const struct package *package)
 	return 1;
 }
 
-/* A query without the library: one name, its versions, who needs it. */
-static int ask_graph(const struct root *root, uint64_t number)
+static void stay(void)
+{
+	uint64_t until = now() + 200000;
+
+	while (now() < until)
+		;
+}
+
+/*
+ * A query without the library: one name, its versions, who needs it. A slow one stays with a version
+ * in its hands.
+ */
+static int ask_graph(const struct root *root, uint64_t number, int slowly)
 {
 	struct package *package = package_of_number(root, number);
+	struct version *newest;
 
 	if (package == NULL)
 		return number >= root->name_count;
-	return package->number == number && versions_are_sound(package) && reverse_is_sound(package);
+	newest = follow(&package->versions);
+	if (slowly)
+		stay();
+	return package->number == number && versions_are_sound(package, newest) && reverse_is_sound(package);
 }
 
 /* The library knows the block that a version lies in. */
@@ -98,9 +114,34 @@ static int ask_for_space(void)
 	return SASBlockFree(block, 4096) == 0 && zero;
 }
 
-/* Every 16th query calls the library, every 64th allocates. */
-static int ask(const struct root *root, struct reader *reader, uint64_t turn, uint64_t number)
+static void work_in_private(struct reader *reader)
 {
+	static unsigned char memory[16384];
+	uint64_t start = now();
+
+	memory[0] ^= (unsigned char)mix(start, memory, sizeof(memory));
+	keep_longest(&reader->longest_pause, start);
+}
+
+/*
+ * Which number a query is about: one of all, one of those that the updater works on, or, for a slow
+ * query, the one that it will change next but one: an entry given back too early would be noticed.
+ */
+static uint64_t choose_number(const struct root *root, const struct board *board, uint64_t random, int slowly)
+{
+	uint64_t sequence = atomic_load_explicit(&board->sequence, memory_order_relaxed);
+
+	if (slowly)
+		return changed_number(root, board->seed, sequence + 2);
+	return random & 1 ? busy_number(root, random >> 1) : (random >> 1) % root->name_count;
+}
+
+/* Every 16th query calls the library, every 64th allocates; every 256th of the others is slow. */
+static int ask(const struct root *root, struct board *board, struct reader *reader, uint64_t turn,
+	       uint64_t random)
+{
+	int slowly = turn % 256 == 7, calls = turn % 16 == 0;
+	uint64_t number = choose_number(root, board, random, slowly);
 	uint64_t start = now();
 	int right;
 
@@ -109,12 +150,25 @@ static int ask(const struct root *root, struct reader *reader, uint64_t turn, ui
 		keep_longest(&reader->longest_call, start);
 	} else {
 		begin_query(reader, root);
-		right = turn % 16 == 0 ? ask_block(root, number) : ask_graph(root, number);
+		right = calls ? ask_block(root, number) : ask_graph(root, number, slowly);
 		end_query(reader);
-		keep_longest(turn % 16 == 0 ? &reader->longest_call : &reader->longest_query, start);
+		keep_longest(calls ? &reader->longest_call : &reader->longest_query, start);
 	}
-	atomic_fetch_add_explicit(turn % 16 == 0 ? &reader->calls : &reader->queries, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(calls ? &reader->calls : &reader->queries, 1, memory_order_relaxed);
 	return right;
+}
+
+static void run(const struct root *root, struct board *board, struct reader *reader, uint64_t slot)
+{
+	for (uint64_t turn = 1; atomic_load_explicit(&board->stop, memory_order_acquire) == 0; turn++) {
+		if (turn % 4 == 1)
+			work_in_private(reader);
+		if (ask(root, board, reader, turn, random_of(turn << 4 | slot)))
+			continue;
+		complain("reader %d: wrong answer in turn %llu: %s", (int)slot, (unsigned long long)turn,
+			 SASLastErrorMessage());
+		atomic_fetch_add_explicit(&reader->wrong, 1, memory_order_relaxed);
+	}
 }
 
 int command_read(int argc, char **argv)
@@ -126,24 +180,14 @@ int command_read(int argc, char **argv)
 
 	if (argc != 4)
 		die("usage: read STORE BOARD SLOT");
-	board = board_open(argv[2], 0);
+	board = board_open(argv[2]);
 	slot = number_argument(argv[3], BOARD_READERS - 1);
 	reader = &board->readers[slot];
 	joined = join_store(slot == 0 ? "reader" : NULL, argv[1]);
 	if (joined.root == NULL)
 		die("%s: nothing is loaded", argv[1]);
 	atomic_store_explicit(&reader->generation, joined.generation, memory_order_release);
-	for (uint64_t turn = 1; atomic_load_explicit(&board->stop, memory_order_acquire) == 0; turn++) {
-		uint64_t random = random_of(turn << 4 | slot);
-		uint64_t number = random & 1 ? busy_number(joined.root, random >> 1) :
-					       (random >> 1) % joined.root->name_count;
-
-		if (!ask(joined.root, reader, turn, number)) {
-			complain("reader %d: wrong answer about number %llu: %s", (int)slot,
-				 (unsigned long long)number, SASLastErrorMessage());
-			atomic_fetch_add_explicit(&reader->wrong, 1, memory_order_relaxed);
-		}
-	}
+	run(joined.root, board, reader, slot);
 	SASCleanUp();
 	return 0;
 }

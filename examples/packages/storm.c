@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * storm.c - storm STORE INPUT BOARD KILLS READERS SEED: start readers, start the updater and kill it,
+ * storm.c - storm STORE INPUT KILLS READERS SEED: start readers, start the updater and kill it,
  * KILLS times, at random instants; then verify.
  *
  * A quarter of the kills fall into an updater's first milliseconds (its start, its join, its cleaning
@@ -26,7 +26,8 @@
 #define LATE_KILL 25000000u                     /* kills of one at work */
 
 struct storm {
-	const char *store, *board_path, *seed_text;
+	const char *store;
+	char board_file[16];                    /* its descriptor, for the children */
 	struct board *board;
 	struct root *root;
 	struct model *model;
@@ -55,10 +56,10 @@ static uint64_t next_random(struct storm *storm)
 }
 
 /* This program again, as a process of its own that dies with us: "packages -r REPORT COMMAND ...". */
-static pid_t start(const char *command, const struct storm *storm, const char *third, const char *fourth)
+static pid_t start(const char *command, const struct storm *storm, const char *option)
 {
-	const char *arguments[] = { "packages", "-r", report_goes_to(), command, storm->store, storm->board_path,
-				    third, fourth, NULL };
+	const char *arguments[] = { "packages", "-r", report_goes_to(), command, storm->store,
+				    storm->board_file, option, NULL };
 	pid_t parent = getpid(), child = fork();
 
 	if (child < 0)
@@ -77,7 +78,7 @@ static pid_t start_updater(struct storm *storm, const char *finish)
 	atomic_store(&storm->board->acknowledged, 0);
 	atomic_store(&storm->board->inside, CALL_NONE);
 	atomic_store(&storm->board->ready, 0);
-	return start("update", storm, storm->seed_text, finish);
+	return start("update", storm, finish);
 }
 
 /* Wait for a process that ends by itself. */
@@ -118,7 +119,7 @@ static void start_readers(struct storm *storm)
 	for (uint64_t i = 0; i < storm->reader_count; i++) {
 		char slot[2] = { (char)('0' + i), '\0' };
 
-		storm->readers[i] = start("read", storm, slot, NULL);
+		storm->readers[i] = start("read", storm, slot);
 	}
 	for (uint64_t i = 0; i < storm->reader_count; i++)
 		wait_for(&storm->board->readers[i].calls, storm->readers[i], "a reader");
@@ -207,10 +208,15 @@ static void stop_readers(struct storm *storm)
 			die("a reader did not end well");
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Gives the wrong answers. */
 static uint64_t report_readers(const struct storm *storm)
 {
-	uint64_t queries = 0, calls = 0, wrong = 0, longest_query = 0, longest_call = 0;
+	uint64_t queries = 0, calls = 0, wrong = 0, query = 0, call = 0, pause = 0;
 
 	for (uint64_t i = 0; i < storm->reader_count; i++) {
 		struct reader *reader = &storm->board->readers[i];
@@ -218,15 +224,17 @@ static uint64_t report_readers(const struct storm *storm)
 		queries += reader->queries;
 		calls += reader->calls;
 		wrong += reader->wrong;
-		longest_query = reader->longest_query > longest_query ? reader->longest_query : longest_query;
-		longest_call = reader->longest_call > longest_call ? reader->longest_call : longest_call;
+		query = larger(query, reader->longest_query);
+		call = larger(call, reader->longest_call);
+		pause = larger(pause, reader->longest_pause);
 	}
 	report("readers.count", "%llu", (unsigned long long)storm->reader_count);
 	report("readers.queries", "%llu", (unsigned long long)queries);
 	report("readers.calls", "%llu", (unsigned long long)calls);
 	report("readers.wrong", "%llu", (unsigned long long)wrong);
-	report("readers.longest_query_ms", "%.2f", (double)longest_query / 1e6);
-	report("readers.longest_call_ms", "%.2f", (double)longest_call / 1e6);
+	report("readers.longest_query_ms", "%.1f", (double)query / 1e6);
+	report("readers.longest_call_ms", "%.1f", (double)call / 1e6);
+	report("readers.longest_pause_ms", "%.1f", (double)pause / 1e6);
 	return wrong;
 }
 
@@ -276,27 +284,33 @@ static void show_progress(const struct storm *storm, uint64_t kills)
 			(unsigned long long)kills, storm->kills == kills ? "\n" : "");
 }
 
-int command_storm(int argc, char **argv)
+static void set_up(struct storm *storm, char **argv)
 {
-	struct storm storm = { 0 };
 	struct joined joined;
-	uint64_t kills, started = now(), wrong;
+	int board_file;
 
-	if (argc != 7)
-		die("usage: storm STORE INPUT BOARD KILLS READERS SEED");
-	kills = number_argument(argv[4], 1000000);
-	storm.reader_count = number_argument(argv[5], BOARD_READERS);
-	storm.random = random_of(number_argument(argv[6], UINT64_MAX));
-	storm.store = argv[1];
-	storm.board_path = argv[3];
-	storm.seed_text = argv[6];
-	storm.board = board_open(argv[3], 1);
+	storm->store = argv[1];
+	storm->reader_count = number_argument(argv[4], BOARD_READERS);
+	storm->board = board_create(&board_file);
+	storm->board->seed = storm->random = number_argument(argv[5], UINT64_MAX);
+	snprintf(storm->board_file, sizeof(storm->board_file), "%d", board_file);
 	joined = join_store("killer", argv[1]);
 	if (joined.root == NULL)
 		die("%s: nothing is loaded", argv[1]);
-	storm.root = joined.root;
-	storm.generation = joined.generation;
-	storm.model = model_new(joined.root);
+	storm->root = joined.root;
+	storm->generation = joined.generation;
+	storm->model = model_new(joined.root);
+}
+
+int command_storm(int argc, char **argv)
+{
+	struct storm storm = { 0 };
+	uint64_t kills, started = now(), wrong;
+
+	if (argc != 6)
+		die("usage: storm STORE INPUT KILLS READERS SEED");
+	kills = number_argument(argv[3], 1000000);
+	set_up(&storm, argv);
 	start_readers(&storm);
 	while (storm.kills < kills) {
 		kill_one(&storm);
@@ -308,5 +322,7 @@ int command_storm(int argc, char **argv)
 	wrong += report_readers(&storm);
 	wrong += model_verify(storm.model, storm.root, map_file(argv[2]));
 	SASCleanUp();
+	model_free(storm.model);
+	free(storm.held);
 	return wrong == 0 ? 0 : 1;
 }

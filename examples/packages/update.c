@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * update.c - update STORE BOARD SEED [finish]: the only updater. It adds, replaces and removes
+ * update.c - update STORE BOARD [finish]: the only updater. It adds, replaces and removes
  * entries until somebody kills it, at any instruction.
  *
  * One change, and what a death leaves:
@@ -109,14 +109,15 @@ static void change(struct root *root, struct package *package, enum action actio
 		retire(root, version_block_of(replaced), board);
 }
 
-static void change_something(struct root *root, struct board *board, uint64_t seed)
+static void change_something(struct root *root, struct board *board)
 {
 	uint64_t sequence = atomic_load_explicit(&board->sequence, memory_order_relaxed) + 1;
-	uint64_t random = random_of(seed ^ sequence);
-	uint64_t number = busy_number(root, random);
+	uint64_t number = changed_number(root, board->seed, sequence);
+	uint64_t random = random_of(~(board->seed ^ sequence));
 	struct package *package = package_of_number(root, number);
-	enum action action = choose_action(package, random_of(random));
+	enum action action = choose_action(package, random);
 
+	scratch_use(board, random_of(random));
 	begin_change(board, sequence, number, action);
 	if (package == NULL)
 		package = add_name(root, number, board);
@@ -131,15 +132,17 @@ static void clean_up_after_predecessor(struct root *root, uint32_t generation, s
 }
 
 /* Wait for a kill, or for the readers. */
-static void run_until_killed(struct root *root, struct board *board, uint64_t seed)
+static void run_until_killed(struct root *root, struct board *board)
 {
 	for (uint64_t turn = 0;; turn++) {
-		if (turn % 16 == 0 && (retire_reap(root, board), retire_length(root)) > RETIRED_MOST)
+		if (turn % 16 == 0)
+			retire_reap(root, board);
+		if (turn % 16 == 0 && retire_length(root) > RETIRED_MOST)
 			sched_yield();
 		else if (atomic_load_explicit(&board->begun, memory_order_relaxed) == BOARD_CHANGES)
 			pause();
 		else
-			change_something(root, board, seed);
+			change_something(root, board);
 	}
 }
 
@@ -147,21 +150,19 @@ int command_update(int argc, char **argv)
 {
 	struct board *board;
 	struct joined joined;
-	uint64_t seed;
 
-	if (argc != 4 && (argc != 5 || strcmp(argv[4], "finish") != 0))
-		die("usage: update STORE BOARD SEED [finish]");
-	board = board_open(argv[2], 0);
-	seed = number_argument(argv[3], UINT64_MAX);
+	if (argc != 3 && (argc != 4 || strcmp(argv[3], "finish") != 0))
+		die("usage: update STORE BOARD [finish]");
+	board = board_open(argv[2]);
 	board_enter(board, CALL_JOIN);
-	joined = join_store(argc == 5 ? "updater" : NULL, argv[1]);
+	joined = join_store(argc == 4 ? "updater" : NULL, argv[1]);
 	board_leave(board);
 	if (joined.root == NULL)
 		die("%s: nothing is loaded", argv[1]);
 	clean_up_after_predecessor(joined.root, joined.generation, board);
 	atomic_store_explicit(&board->ready, 1, memory_order_release);
-	if (argc == 4)
-		run_until_killed(joined.root, board, seed);
+	if (argc == 3)
+		run_until_killed(joined.root, board);
 	while (retire_length(joined.root) > 0)
 		retire_reap(joined.root, board);
 	SASCleanUp();

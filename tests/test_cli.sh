@@ -1,0 +1,336 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# sasphere(1): what each command prints, its exit status, that looking changes nothing, and that
+# damaged files are refused with a sentence.
+
+tool=$top_builddir/utils/sasphere
+hold=$top_builddir/tests/hold
+test -x "$tool" || { echo "the tool is not built"; exit 77; }
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/sasXXXXXX") || exit 99
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 99
+umask 022
+export TZ=UTC LC_ALL=C
+unset SASSTOREPATH SAS_BASE SAS_REGION_SIZE SAS_SEGMENT_SIZE SAS_LOG
+
+failures=0 checks=0
+complain() { echo "FAIL: $*"; failures=$((failures + 1)); }
+
+# run COMMAND...: its output, both streams, goes to "said", its status to $status.
+run() { "$tool" "$@" > said 2>&1 < /dev/null; status=$?; }
+
+# expect STATUS NAME: what was said is what standard input holds.
+expect()
+{
+	checks=$((checks + 1))
+	cat > wanted
+	test "$status" = "$1" || complain "$2: status $status instead of $1: $(head -3 said)"
+	diff -u wanted said > differs || { complain "$2: the text differs"; cat differs; }
+}
+
+# expect_like STATUS PATTERN NAME
+expect_like()
+{
+	checks=$((checks + 1))
+	test "$status" = "$1" || complain "$3: status $status instead of $1: $(head -3 said)"
+	grep -Eq -e "$2" said || { complain "$3: nothing like \"$2\" in:"; cat said; }
+}
+
+# Bytes, sizes, space, modes and times of all files.
+fingerprint() { (cd "$1" && stat -c '%n %s %b %a %u %g %y %z' -- * && sha256sum -- *) | sha256sum; }
+
+small=(--base 0x565900000000 --region-size 64M --segment-size 2M)
+
+# --- usage
+
+run --help; expect_like 0 '^ check +check a region' 'help'
+run --version; expect 0 'version' <<< "sasphere from Sasphere $("$tool" -V | sed 's/.* //')"
+run; expect_like 2 '^sasphere: no command$' 'no command'
+run frobnicate; expect 2 'unknown command' <<'TEXT'
+sasphere: unknown command: frobnicate
+Try 'sasphere --help' for more information.
+TEXT
+for command in create info ls check cp rm; do
+	run "$command" --help; expect_like 0 "^ sasphere $command " "$command --help"
+	expect_like 0 "^For more details see sasphere-$command\(1\)\.$" "$command --help"
+	run "$command" --version
+	expect_like 0 "^sasphere $command from Sasphere [0-9.]+$" "$command --version"
+	run "$command" --nonsense; expect 2 "$command --nonsense" <<TEXT
+sasphere $command: unrecognized option '--nonsense'
+Try 'sasphere $command --help' for more information.
+TEXT
+	run "$command" a b c; expect_like 2 "^Try 'sasphere $command --help'" "$command a b c"
+done
+
+# --- create
+
+run create "${small[@]}" store; expect 0 'create' < /dev/null
+run create "${small[@]}" store
+expect_like 1 '^sasphere create: .*/store: holds a region already$' 'create where there is one'
+run create --base 12345 new; expect_like 1 'base 0x3039.*not a multiple of 2 MiB' 'create at a bad base'
+test ! -e new || complain "a create that failed left its directory"
+run create --region-size 3x new; expect 2 'bad size' <<'TEXT'
+sasphere create: --region-size: not a size: 3x
+Try 'sasphere create --help' for more information.
+TEXT
+run create --mode 999 new; expect_like 2 'not a file mode: 999' 'bad mode'
+run create --durability forever new; expect_like 2 'durability: unknown: forever' 'bad durability'
+run create --numa near:0 new; expect_like 2 'numa: unknown: near' 'bad policy'
+run create "${small[@]}" no/such/place; expect_like 1 '^sasphere create: no/such/place' 'no parent'
+run create "${small[@]}" --mode 0640 --sparse --durability disk other
+expect 0 'create with options' < /dev/null
+run info -n -o mode,sparse,durability,segsize,size other; expect 0 'its options' <<'TEXT'
+0640
+1
+disk
+2M
+64M
+TEXT
+test "$(stat -c %a other/SAS00000.DAT)" = 640 || complain "mode of the anchor file"
+
+# --- info and ls, of an empty region
+
+run info -o base,size,segsize,segments,segmax,used,blocks,mode,durability,clean,alive,dead,intents store
+expect 0 'info' <<'TEXT'
+BASE        0x565900000000
+SIZE        64M
+SEGSIZE     2M
+SEGMENTS    1
+SEGMAX      32
+USED        0
+BLOCKS      0
+MODE        0644
+DURABILITY  process
+CLEAN       1
+ALIVE       0
+DEAD        0
+INTENTS     0
+TEXT
+run info --json --bytes -o base,size,clean store; expect 0 'info --json' <<'TEXT'
+{
+   "region": [
+      {
+         "base": "0x565900000000",
+         "size": 67108864,
+         "clean": true
+      }
+   ]
+}
+TEXT
+run info -o uuid store
+expect_like 0 '^UUID  [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' 'uuid'
+run info -o created store; expect_like 0 '^CREATED  20[0-9]{2}-[0-9]{2}-[0-9]{2}T.*\+0000$' 'created'
+run info -o nonsense store; expect_like 2 '^sasphere info: --output: unknown column: nonsense$' 'bad column'
+run info nowhere; expect 1 'info of nothing' <<'TEXT'
+sasphere info: nowhere: No such file or directory
+TEXT
+mkdir empty
+run info empty; expect 1 'info of an empty directory' <<'TEXT'
+sasphere info: empty: no region: there is no SAS00000.DAT
+TEXT
+run ls store; expect 0 'ls' <<'TEXT'
+ADDRESS        END            SIZE GENERATION OWNER
+0x565900000000 0x56590001ffff 128K          0 runtime
+0x565900020000 0x56590003ffff 128K          0 runtime
+TEXT
+run ls -k free store; expect 0 'ls of nothing' < /dev/null
+run ls -k free -J store; expect 0 'ls of nothing as JSON' <<'TEXT'
+{
+   "free": []
+}
+TEXT
+run ls -k uncommitted -no ADDRESS,SIZE store; expect 0 'uncommitted' <<'TEXT'
+0x565900040000 256K
+0x565900080000 512K
+0x565900100000   1M
+TEXT
+run ls -k segments -o file,size,use,mode store; expect 0 'segments' <<'TEXT'
+FILE         SIZE USE    MODE
+SAS00000.DAT   2M blocks 0644
+TEXT
+run ls -k nonsense store; expect_like 2 'there is no such list: nonsense' 'bad kind'
+SASSTOREPATH=$work/store run ls -bno size; expect 0 'SASSTOREPATH' <<'TEXT'
+131072
+131072
+TEXT
+(cd store && "$tool" check) > said 2>&1; status=$?; expect 0 'the working directory' <<< '.: good'
+
+# --- a participant
+
+start() # DIRECTORY [SIZE...]: a participant, its addresses in "held"
+{
+	mkfifo leash
+	"$hold" "$@" < leash > held 2>&1 &
+	holder=$!
+	exec 7> leash
+	rm leash
+	until grep -q ready held 2> /dev/null; do
+		kill -0 "$holder" 2> /dev/null || { complain "the participant: $(cat held)"; return; }
+		read -r -t 0.02 < /dev/zero 2> /dev/null || :
+	done
+}
+finish() { exec 7>&-; wait "$holder" || complain "the participant ended with $?"; }
+
+start store 4096 16384 4194304
+run ls -o size,owner store; expect 0 'ls of blocks' <<'TEXT'
+SIZE OWNER
+128K runtime
+128K runtime
+  4K program
+ 16K program
+  4M program
+TEXT
+run ls -nk in-use -o address store
+grep -v runtime said | tail -3 | while read -r a; do grep -q "$a" held || echo "$a"; done > unknown
+test ! -s unknown || complain "ls shows addresses that the program did not get: $(cat unknown)"
+run info -no blocks,used,alive store; expect 0 'info of blocks' <<'TEXT'
+3
+4.0M
+1
+TEXT
+run ls -pno pid,state,readonly store; expect 0 'participants' <<< "$holder alive 0"
+run check store; expect 0 'check of a region in use' <<< 'store: good'
+run cp store copy; expect_like 1 '^sasphere cp: store: the region is in use' 'cp of a region in use'
+test ! -e copy || complain "a cp that was refused left its target"
+run rm store; expect_like 1 '^sasphere rm: .*store' 'rm of a region in use'
+test -e store/SAS00000.DAT || complain "rm removed a region in use"
+finish
+run info -no blocks,clean,alive store; expect 0 'info after the leave' <<'TEXT'
+3
+1
+0
+TEXT
+
+# A dead one.
+start store 8192
+kill -9 "$holder"; { wait "$holder"; } 2> /dev/null; exec 7>&-
+run ls -pno state store; expect 0 'a dead participant' <<< dead
+run info -no alive,dead,clean store; expect 0 'counts of the dead' <<'TEXT'
+0
+1
+0
+TEXT
+run check store; expect 0 'check after a death' <<< 'store: good'
+start store; finish
+run info -no alive,dead,clean,blocks store; expect 0 'after the recovery' <<'TEXT'
+0
+0
+1
+4
+TEXT
+
+# --- looking changes nothing
+
+before=$(fingerprint store)
+run info store
+for kind in in-use merged free uncommitted free-region segments participants; do run ls -k "$kind" store; done
+run check store
+test "$(fingerprint store)" = "$before" || complain "looking changed a file"
+chmod 0555 store
+run check store; expect 0 'a read-only directory' <<< 'store: good'
+chmod 0755 store
+
+# --- cp
+
+run cp store copy; expect 0 'cp' < /dev/null
+test "$(fingerprint store)" = "$before" || complain "cp changed its source"
+test ! -e copy/SAS.run || complain "cp copied SAS.run"
+for file in store/*.DAT; do
+	cmp "$file" "copy/${file#store/}" || complain "cp: $file"
+	test "$(stat -c '%a %u %g' "$file")" = "$(stat -c '%a %u %g' "copy/${file#store/}")" ||
+		complain "cp: $file: mode or owner"
+done
+run check copy; expect 0 'check of a copy' <<< 'copy: good'
+run cp store copy; expect 1 'cp over a copy' <<'TEXT'
+sasphere cp: copy: the directory is not empty
+TEXT
+run cp store; expect_like 2 'two directories are needed' 'cp with one operand'
+run cp nowhere new; expect_like 1 'nowhere: No such file' 'cp of nothing'
+test ! -e new || complain "a cp that failed left its target"
+if getfattr --version > /dev/null 2>&1 && setfattr -n user.test -v kept store/SAS00000.DAT 2> /dev/null; then
+	run cp store third
+	test "$(getfattr --only-values -n user.test third/SAS00000.DAT)" = kept ||
+		complain "cp lost an attribute"
+	setfattr -x user.test store/SAS00000.DAT
+fi
+mkdir half; cp store/SAS00002.DAT half
+run info half; expect_like 1 'a copy that was cut short' 'half a copy'
+run check half; expect_like 1 '^SAS00000.DAT: offset 0: the anchor is missing' 'check of half a copy'
+
+# --- check of damaged files
+
+poke() # FILE OFFSET: turn over the bits of one byte
+{
+	local byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf "\\x$(printf %02x $((byte ^ 0x5a)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+segment=2097152
+poked=0
+map=131072
+run check copy; expect 0 'before the damage' <<< 'copy: good'
+step=1; test -z "$SAS_TEST_SIZE" || step=7
+damage() # FILE FROM TO WHAT: the check must miss each byte there
+{
+	local at
+	for ((at = $2; at < $3; at += step)); do
+		poke "copy/$1" "$at"
+		run check copy
+		checks=$((checks + 1))
+		case $status in
+		1)	grep -q "^SAS0000[0-9A-F]\.DAT: offset [0-9]*: ." said ||
+				complain "$4: byte $at: no sentence: $(head -1 said)" ;;
+		2)	grep -q '^sasphere check: copy/SAS' said ||
+				complain "$4: byte $at: no sentence: $(head -1 said)" ;;
+		*)	complain "$4: byte $at: status $status" ;;
+		esac
+		poked=$((poked + 1))
+		test $((poked % 4)) = 0 || { poke "copy/$1" "$at"; continue; }
+		run info copy; test "$status" -le 1 || complain "$4: byte $at: info ends with $status"
+		run ls copy; test "$status" -le 1 || complain "$4: byte $at: ls ends with $status"
+		poke "copy/$1" "$at"
+	done
+}
+damage SAS00000.DAT 64 368 'anchor'
+damage SAS00000.DAT 4096 4104 'state: life and clean'
+damage SAS00000.DAT 4136 4160 'state: log chunks'
+damage SAS00000.DAT 8192 8260 'segment table: segments 0 and 1, and the file of 2'
+damage SAS00000.DAT 8260 8261 'segment table: order and state of 2'
+damage SAS00000.DAT 8264 8292 'segment table: from the reserved words of 2 to the file of 3'
+damage SAS00000.DAT 8320 8352 'segment table: one without a file'
+damage SAS00000.DAT "$map" $((map + 4)) 'entry of the anchor block'
+damage SAS00000.DAT "$segment" $((segment + 80)) 'trailer of the anchor'
+damage SAS00002.DAT "$segment" $((segment + 80)) 'trailer of segment 2'
+run check copy; expect 0 'after the damage' <<< 'copy: good'
+poke copy/SAS00000.DAT "$map"
+run check copy; expect_like 1 '^copy: the region is bad$' 'the last line of check'
+run check -q copy; expect 1 'check --quiet' < /dev/null
+run check --json copy; expect_like 1 '^ +"file": "SAS00000.DAT",$' 'check --json'
+poke copy/SAS00000.DAT "$map"
+run check --json copy; expect 0 'check --json of a good one' <<'TEXT'
+{
+   "problems": []
+}
+TEXT
+poke copy/SAS00000.DAT 72
+run check copy
+expect_like 2 '^sasphere check: copy/SAS00000.DAT: offset 72: format [0-9]+, this library knows format 1$' 'a newer format'
+poke copy/SAS00000.DAT 72
+run check nowhere; expect_like 2 'nowhere: No such file' 'check of nothing'
+run check empty; expect_like 2 'empty: no region' 'check of an empty directory'
+
+# --- rm
+
+touch copy/notes copy/SAS0.DAT
+run rm copy; expect 0 'rm' < /dev/null
+test "$(ls copy)" = "$(printf 'SAS0.DAT\nnotes')" || complain "rm left, or removed, the wrong files: $(ls copy)"
+run rm copy; expect_like 1 '^sasphere rm: copy' 'rm of nothing'
+start store
+run rm --force store; expect 0 'rm --force' < /dev/null
+test ! -e store/SAS00000.DAT || complain "rm --force left the anchor"
+exec 7>&-; wait "$holder"
+
+echo "$checks checks, $failures failures"
+test "$failures" = 0
