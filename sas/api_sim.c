@@ -276,7 +276,7 @@ void SASRelease(void)
 	if (sas_err_edge(error))
 		return;
 	if (!t->seized)
-		error = sas_fail(EPERM, "this thread has not seized a region");
+		error = joined() ? sas_fail(EPERM, "this thread has not seized a region") : -EINVAL;
 	else if (--t->seizes == 0)
 		sas_block_release_seized(t);
 	sas_err_edge(error);

@@ -82,18 +82,24 @@ static inline void *sas_at(const struct sas_region *r, uint64_t offset)
 {
 	return (void *)(r->memory + offset);
 }
-/* The joined region whose addresses hold `address`, and that lies at its addresses; NULL. Async-signal-safe. */
+/* The joined region whose addresses hold `address`; one that lies there before one that is mapped elsewhere. NULL.
+ * Async-signal-safe. */
 static inline struct sas_region *sas_region_of(uintptr_t address)
 {
+	struct sas_region *relocated = 0;
+
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		const struct sas_region_slot *slot = &sas_regions[i];
 		struct sas_region *r = sas_load_acquire_ptr(&slot->region);
 		uint64_t base = sas_load_relaxed_u64(&slot->base);
 
-		if (r && address - base < sas_load_relaxed_u64(&slot->size) && sas_load_relaxed_u64(&slot->memory) == base)
+		if (!r || address - base >= sas_load_relaxed_u64(&slot->size))
+			continue;
+		if (sas_load_relaxed_u64(&slot->memory) == base)
 			return r;
+		relocated = r;
 	}
-	return 0;
+	return relocated;
 }
 static inline uint64_t sas_segment_of(const struct sas_region *r, uint64_t offset)
 {

@@ -167,14 +167,26 @@ static int read_anchor(struct sas_region *r, int fd)
 	return 0;
 }
 
-/* Is the file that we locked still the one with the name? */
 int sas_region_in_place(struct sas_region *r, int fd)
 {
 	struct stat opened, named;
+	int error = sas_port->fstat(fd, &opened);
 
-	return sas_port->fstat(fd, &opened) == 0 &&
-	       sas_port->fstatat(sas_region_dir(r), SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+	if (!error)
+		error = sas_port->fstatat(sas_region_dir(r), SAS_ANCHOR_NAME, &named, AT_SYMLINK_NOFOLLOW);
+	if (error == -ENOENT)
+		return 0;
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be looked at: %s", r->path, strerror(-error));
+	return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* -ERESTART: it is not, so begin again. */
+static int still_in_place(struct sas_region *r, int fd)
+{
+	int in_place = sas_region_in_place(r, fd);
+
+	return in_place > 0 ? 0 : in_place < 0 ? in_place : -ERESTART;
 }
 
 /* --- mapping and registering */
@@ -320,10 +332,12 @@ static int attach(struct sas_region *r, int anchor_fd)
 	if (error)
 		goto failed;
 	error = sas_run_open(r, anchor_fd, &let_go);
-	if (let_go && (!sas_region_in_place(r, anchor_fd) || check_life(r) != 0)) {
+	if (let_go && check_life(r) != 0)
 		error = -ERESTART;
+	else if (let_go && !error)
+		error = still_in_place(r, anchor_fd);
+	if (error == -ERESTART)
 		goto failed;
-	}
 	error = error ? join_unseen(r, error) : sas_process_register(r);
 	if (error)
 		goto failed;
@@ -369,8 +383,8 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 	if (error)
 		return error;
 	error = sas_region_lock_anchor(r->path, fd, LOCK_SH);
-	if (!error && !sas_region_in_place(r, fd))
-		error = -ERESTART;
+	if (!error)
+		error = still_in_place(r, fd);
 	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))
 		error = sas_region_create_preallocated(r, fd, o);
 	if (!error)

@@ -87,7 +87,7 @@ static int is_anchor_of(struct sas_region *r, int fd)
 {
 	struct sas_m_anchor a;
 
-	return sas_region_in_place(r, fd) && sas_port_pread_all(fd, &a, sizeof a, 0) == 0 &&
+	return sas_region_in_place(r, fd) > 0 && sas_port_pread_all(fd, &a, sizeof a, 0) == 0 &&
 	       memcmp(a.uuid, r->anchor.uuid, sizeof a.uuid) == 0 && a.generation == r->anchor.generation;
 }
 
