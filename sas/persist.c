@@ -19,11 +19,18 @@ static int poison(struct sas_region *r, int error, const char *what)
 			"safe; all must leave the region and join it again", r->path, what, strerror(-error));
 }
 
-int sas_refuse_poisoned(struct sas_region *r)
+static int refuse_sync(struct sas_region *r)
 {
 	if (r->run && sas_load_acquire_u32(&r->run->header->poisoned))
 		return sas_fail(EIO, "%s: an earlier sync failed; all must leave the region and join it again", r->path);
 	return 0;
+}
+
+int sas_refuse_poisoned(struct sas_region *r)
+{
+	if (r->anchor.durability == SASDurability__PROCESS)
+		return 0;
+	return refuse_sync(r);
 }
 
 #if defined(__x86_64__)
@@ -73,7 +80,7 @@ int sas_persist(struct sas_region *r, const void *address, size_t size)
 int sas_sync(struct sas_region *r)
 {
 	char name[SAS_SEGMENT_NAME];
-	int dir, error = sas_refuse_poisoned(r);
+	int dir, error = refuse_sync(r);
 
 	if (error)
 		return error;

@@ -322,8 +322,12 @@ int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset
 int sas_port_is(int fd, dev_t device, ino_t inode)
 {
 	struct stat st;
+	int error = fd < 0 ? -EBADF : sas_port->fstat(fd, &st);
 
-	return fd >= 0 && sas_port->fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+	/* Of an open descriptor we learn nothing new when the call fails for another reason. */
+	if (error)
+		return error != -EBADF;
+	return st.st_dev == device && st.st_ino == inode;
 }
 
 void sas_port_close_own(int fd, dev_t device, ino_t inode)

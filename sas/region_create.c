@@ -285,7 +285,7 @@ static int see_segment(int dir, const char *name, void *arg)
 	if (fd < 0)
 		return 0;
 	if (sas_port->fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size > SAS_M_PAGE &&
-	    sas_port->pread(fd, &t, sizeof t, (uint64_t)st.st_size - SAS_M_PAGE) == sizeof t &&
+	    sas_port_pread_all(fd, &t, sizeof t, (uint64_t)st.st_size - SAS_M_PAGE) == 0 &&
 	    t.magic == SAS_M_MAGIC_TRAILER && t.checksum == sas_trailer_checksum(&t))
 		strcpy(found, name);    /* shorter than SAS_SEGMENT_NAME: it has a number */
 	sas_port->close(fd);
@@ -330,6 +330,8 @@ int sas_region_create(struct sas_region *r, const SASRegionOptions *options, int
 	if (!error) {
 		memcpy(r->created, u.anchor.uuid, sizeof r->created);
 		error = sas_port->fsync(dir);
+		if (error)
+			error = sas_fail(-error, "%s: cannot be synced: %s", path, strerror(-error));
 	}
 	return error;
 }

@@ -31,24 +31,42 @@ struct killing {
 	int error;
 };
 
-/* Only what is a segment of this region by its trailer, and our own names. */
+/* Is it a segment of this region, by its trailer? 1, 0, or -errno: what cannot be read must not be passed over, as the
+ * anchor that names it goes next. */
+static int is_segment_of(int dir, const char *name, uint64_t n, const struct sas_m_anchor *anchor)
+{
+	struct sas_m_trailer t;
+	struct stat st;
+	int error, fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+
+	if (fd == -ENOENT || fd == -ELOOP)
+		return 0;
+	if (fd < 0)
+		return fd;
+	error = sas_port->fstat(fd, &st);
+	if (!error && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < anchor->segment_size + sizeof t)) {
+		sas_port->close(fd);
+		return 0;
+	}
+	if (!error)
+		error = sas_port_pread_all(fd, &t, sizeof t, anchor->segment_size);
+	sas_port->close(fd);
+	return error ? error : sas_trailer_fits(&t, anchor, n);
+}
+
+/* Only what we recognise, by content or by our own names. */
 static int delete_one(int dir, const char *name, void *arg)
 {
 	struct killing *k = arg;
-	struct sas_m_trailer t;
 	int64_t n = sas_segment_number(name);
-	int fd, ours = strcmp(name, SAS_RUN_NAME) == 0;
+	int ours = strcmp(name, SAS_RUN_NAME) == 0;
 
-	if (n > 0) {
-		fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
-		if (fd < 0)
-			return 0;
-		ours = sas_port->pread(fd, &t, sizeof t, k->anchor->segment_size) == sizeof t &&
-		       sas_trailer_fits(&t, k->anchor, (uint64_t)n);
-		sas_port->close(fd);
-	}
-	if (ours)
+	if (n > 0)
+		ours = is_segment_of(dir, name, (uint64_t)n, k->anchor);
+	if (ours > 0)
 		k->error = sas_port->unlinkat(dir, name, 0);
+	else
+		k->error = ours;
 	return k->error == -ENOENT ? 0 : k->error;
 }
 

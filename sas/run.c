@@ -335,8 +335,11 @@ int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go)
 		if (!error)
 			error = sas_port->flock(anchor_fd, LOCK_SH);
 	}
-	if (error < 0)
+	if (error < 0) {
+		if (error != -EBUSY)
+			sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be used: %s", r->path, strerror(-error));
 		goto failed;
+	}
 	r->run = run;
 	return 0;
 failed:

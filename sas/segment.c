@@ -123,10 +123,10 @@ static int examine(const struct sas_region *r, uint64_t n, int fd)
 		return (uint64_t)st.st_size >= r->segment_size ? 0 : -EUCLEAN;
 	if ((uint64_t)st.st_size != r->segment_size + SAS_M_PAGE)
 		return -EUCLEAN;
-	if (sas_port->pread(fd, &trailer, sizeof trailer, r->segment_size) != sizeof trailer ||
-	    !sas_trailer_fits(&trailer, &r->anchor, n))
-		return -EUCLEAN;
-	return 0;
+	error = sas_port_pread_all(fd, &trailer, sizeof trailer, r->segment_size);
+	if (error)
+		return error;
+	return sas_trailer_fits(&trailer, &r->anchor, n) ? 0 : -EUCLEAN;
 }
 
 int sas_segment_open(struct sas_region *r, uint64_t n, int *fd)

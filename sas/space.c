@@ -131,6 +131,16 @@ static int any_backed(struct sas_region *r, uint64_t n, uint64_t offset, uint64_
 	return 0;
 }
 
+static int kept(struct sas_region *r, uint64_t n, int error)
+{
+	char name[SAS_SEGMENT_NAME];
+
+	if (error && error != -EOPNOTSUPP)
+		sas_fail(-error, "%s/%s: file space cannot be given back: %s", r->path, sas_segment_name(name, n),
+			 strerror(-error));
+	return error;
+}
+
 /* The free runs of whole chunks in a carved segment. */
 static int return_from(struct sas_region *r, uint64_t n, int all, uint64_t *bytes)
 {
@@ -198,9 +208,9 @@ int sas_space_return(struct sas_region *r, int all, uint64_t *bytes)
 		one = 0;
 		if (sas_entry_carved(tile.entry)) {
 			if (all || sas_index_known(r, tile.head))
-				one = return_from(r, tile.head, all, bytes);
+				one = kept(r, tile.head, return_from(r, tile.head, all, bytes));
 		} else if (tile.state == SAS_M_FREED || tile.state == SAS_M_DIRTY) {
-			one = return_segments(r, &tile, all, bytes);
+			one = kept(r, tile.head, return_segments(r, &tile, all, bytes));
 		}
 		if (one && !error)
 			error = one;
