@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include "err.h"
 #include "hash.h"
 #include "index.h"
@@ -44,15 +46,41 @@ int sas_run_make_lock(pthread_mutex_t *lock)
 	return -error;
 }
 
+/*
+ * No wait is without an end. The kernel and glibc together can lose the wake-up of a robust mutex: the holder gives it
+ * back and wakes one waiter, takes it again at once, without the mark that others wait; if that waiter is killed before it sets
+ * the mark again, the next give-back wakes nobody. So each waiter looks again every few milliseconds, and sets the mark.
+ */
+#define LOOK_AGAIN_NS 5000000
+
+static int wait_for(pthread_mutex_t *lock)
+{
+#ifdef __SANITIZE_THREAD__
+	/* gcc's ThreadSanitizer does not see a lock that pthread_mutex_clocklock() takes from the dead. */
+	sched_yield();
+	return pthread_mutex_trylock(lock);
+#else
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_AGAIN_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+#endif
+}
+
 int sas_run_lock(pthread_mutex_t *lock, int *died)
 {
-	int error = pthread_mutex_lock(lock);
+	int error = pthread_mutex_trylock(lock);
 
-	*died = 0;
-	if (error == EOWNERDEAD) {
-		*died = 1;
+	while (error == EBUSY || error == ETIMEDOUT)
+		error = wait_for(lock);
+	*died = error == EOWNERDEAD;
+	if (*died)
 		error = pthread_mutex_consistent(lock);
-	}
 	return -error;
 }
 
