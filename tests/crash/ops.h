@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops.h - the operations that are cut short, and what may be found afterwards.
+ *
+ * Each is a few calls of the library, with a preparation that brings the region to where they do what the
+ * name says, and a judge: a process that has joined afterwards, and so recovered, says how far the operation
+ * is: 0 nothing of it is to be seen, 1 it is done (2 where it has a middle that is whole as well). All that
+ * is neither fails. What the judge says may only grow from one instruction to a later one.
+ */
+#ifndef CRASH_OPS_H
+#define CRASH_OPS_H
+
+#include "scene.h"
+
+#define OP_SPARSE 0x01U         /* blocks take no file space: for large regions */
+#define OP_OUTSIDE 0x02U        /* the process has not joined when it starts */
+#define OP_ABSENT 0x04U         /* there is no region before */
+#define OP_ENDS 0x08U           /* the region that is there comes to its end */
+#define OP_PREALLOCATED 0x10U
+#define OP_KILL_ONLY 0x20U      /* changes no byte of the media */
+#define OP_CUT 0x40U            /* starts from an image of `of`, cut short in the middle of its stores */
+#define OP_FAR 0x80U            /* so many files that images are few */
+#define OP_ALONE 0x100U         /* refused while others have joined: no kills beside a peer */
+
+struct op {
+	const char *name;
+	unsigned flags;
+	uint64_t segments, segment_size;        /* 0: the default of the tests */
+	void (*prepare)(struct scene *s, SASRegion_t region);   /* then the region is left */
+	void (*begin)(struct scene *s, SASRegion_t region);     /* joined again: before what is watched */
+	void (*run)(struct scene *s, const char *path, SASRegion_t region);
+	int (*judge)(struct scene *s, SASRegion_t region);
+	int done;               /* what the judge says of the end */
+	const char *of;
+};
+
+extern const struct op ops[];
+extern const size_t op_count;
+const struct op *op_named(const char *name);
+
+/* Options that make the region of this operation. */
+void op_options(const struct op *op, SASRegionOptions *o);
+uint64_t op_region_size(const struct op *op);
+uint64_t op_segment_size(const struct op *op);
+/* The calling thread has made a call that changes something and leaves nothing. */
+void op_warm(struct scene *s, SASRegion_t region);
+
+/* --- judges.c */
+int judge_alloc(struct scene *s, SASRegion_t region);
+int judge_free(struct scene *s, SASRegion_t region);
+int judge_same(struct scene *s, SASRegion_t region);
+int judge_finder(struct scene *s, SASRegion_t region);
+int judge_words(struct scene *s, SASRegion_t region);
+int judge_chunk(struct scene *s, SASRegion_t region);
+int judge_new(struct scene *s, SASRegion_t region);
+int judge_end(struct scene *s, SASRegion_t region);
+
+/* --- ops_intent.c: changes by the intent log, which only the library can make so far */
+void intent_prepare(struct scene *s, SASRegion_t region);
+void intent_begin(struct scene *s, SASRegion_t region);
+void intent_undo_commit(struct scene *s, const char *path, SASRegion_t region);
+void intent_undo_abort(struct scene *s, const char *path, SASRegion_t region);
+void intent_redo(struct scene *s, const char *path, SASRegion_t region);
+void intent_both(struct scene *s, const char *path, SASRegion_t region);
+/* What a word is before the operation, and after it. */
+uint64_t intent_word(uint64_t address, int after);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "store.h"
+
+#define ROOM (256UL << 20)      /* that the directory should have */
+
+static char root[PATH_MAX - 64];
+static volatile sig_atomic_t told_to_end;
+
+void store_give_up(const char *what, const char *path)
+{
+	fprintf(stderr, "%s %s: %s\n", what, path, strerror(errno));
+	exit(99);
+}
+
+/* --- the test's own process */
+
+static int has_room(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 && (unsigned long)fs.f_bavail * fs.f_frsize >= ROOM &&
+	       access(path, W_OK) == 0;
+}
+
+static void make_root(void)
+{
+	const char *parent = getenv("TMPDIR");
+
+	if (!parent || !*parent)
+		parent = has_room("/dev/shm") ? "/dev/shm" : "/tmp";
+	snprintf(root, sizeof root, "%.*s/sasphere-crash.XXXXXX", (int)sizeof root - 32, parent);
+	if (!mkdtemp(root))
+		store_give_up("cannot make", root);
+}
+
+static void end_signal(int number)
+{
+	told_to_end = number;
+}
+
+static void set_signals(void (*handler)(int))
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGALRM };
+	struct sigaction a;
+
+	memset(&a, 0, sizeof a);
+	a.sa_handler = handler;
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigaction(signals[i], &a, NULL);
+}
+
+static int status_of(int status)
+{
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	fprintf(stderr, "the test was ended by signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	return 99;
+}
+
+static int await_test(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			store_give_up("cannot wait for", "the test");
+		if (told_to_end)
+			kill(-pid, SIGKILL);
+	}
+	kill(-pid, SIGKILL);
+	return status_of(status);
+}
+
+int store_run_test(int (*test)(int argc, char **argv), int argc, char **argv)
+{
+	int result;
+	pid_t pid;
+
+	make_root();
+	set_signals(end_signal);
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		store_give_up("cannot start", "the test");
+	if (pid == 0) {
+		set_signals(SIG_DFL);
+		signal(SIGPIPE, SIG_IGN);
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		result = test(argc, argv);
+		fflush(NULL);
+		_exit(result);
+	}
+	setpgid(pid, pid);
+	result = await_test(pid);
+	store_remove(root);
+	return result;
+}
+
+/* --- directories */
+
+static void each_file(const char *path, void (*see)(const char *from, const char *name, void *arg), void *arg)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	if (!d)
+		store_give_up("cannot read", path);
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			see(path, e->d_name, arg);
+	closedir(d);
+}
+
+static void remove_file(const char *from, const char *name, void *arg)
+{
+	char path[2 * PATH_MAX];
+
+	(void)arg;
+	snprintf(path, sizeof path, "%s/%s", from, name);
+	if (unlink(path) != 0 && (errno == EISDIR || errno == EPERM))
+		store_remove(path);
+}
+
+void store_empty(const char *path)
+{
+	each_file(path, remove_file, NULL);
+}
+
+void store_remove(const char *path)
+{
+	store_empty(path);
+	rmdir(path);
+}
+
+void store_make(char path[PATH_MAX], const char *name)
+{
+	snprintf(path, PATH_MAX, "%s/%s", root, name);
+	if (mkdir(path, 0700) == 0)
+		return;
+	if (errno != EEXIST)
+		store_give_up("cannot make", path);
+	store_empty(path);
+}
+
+/* --- copies */
+
+struct copy {
+	const char *to;
+	int what;
+};
+
+static void copy_range(int from, int to, off_t at, off_t end)
+{
+	static char buffer[1 << 16];
+
+	while (at < end) {
+		size_t size = end - at < (off_t)sizeof buffer ? (size_t)(end - at) : sizeof buffer;
+		ssize_t got = pread(from, buffer, size, at);
+
+		if (got <= 0 || pwrite(to, buffer, (size_t)got, at) != got)
+			store_give_up("cannot copy", "a file");
+		at += got;
+	}
+}
+
+static void copy_data(int from, int to, off_t size)
+{
+	off_t at = 0;
+
+	while (at < size) {
+		off_t data = lseek(from, at, SEEK_DATA), hole;
+
+		if (data < 0)
+			return;
+		hole = lseek(from, data, SEEK_HOLE);
+		copy_range(from, to, data, hole);
+		at = hole;
+	}
+}
+
+static void copy_file(const char *from, const char *name, void *arg)
+{
+	const struct copy *c = arg;
+	char path[2 * PATH_MAX];
+	struct stat st;
+	int in, out;
+
+	if (c->what == STORE_MEDIA && strcmp(name, "SAS.run") == 0)
+		return;
+	snprintf(path, sizeof path, "%s/%s", from, name);
+	in = open(path, O_RDONLY | O_CLOEXEC);
+	if (in < 0 || fstat(in, &st) != 0)
+		store_give_up("cannot read", path);
+	snprintf(path, sizeof path, "%s/%s", c->to, name);
+	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (out < 0 || ftruncate(out, st.st_size) != 0 || fchmod(out, st.st_mode & 07777) != 0)
+		store_give_up("cannot write", path);
+	copy_data(in, out, st.st_size);
+	close(in);
+	close(out);
+}
+
+void store_copy(const char *from, const char *to, int what)
+{
+	struct copy c = { to, what };
+
+	if (mkdir(to, 0700) != 0) {
+		if (errno != EEXIST)
+			store_give_up("cannot make", to);
+		store_empty(to);
+	}
+	each_file(from, copy_file, &c);
+}
+
+static void count_file(const char *from, const char *name, void *arg)
+{
+	(void)from;
+	if (strcmp(name, "SAS.run") != 0)
+		++*(size_t *)arg;
+}
+
+size_t store_count(const char *path)
+{
+	size_t count = 0;
+
+	each_file(path, count_file, &count);
+	return count;
+}

@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Can the crash tests fail? Each plant is a fault in a copy of one file of sas/: an order of two stores
+# turned around, a record or a sync left out. The crash tests are linked with it and must tell of what it
+# breaks.
+#
+# crash_planted.sh [PLANT...]: these alone.
+
+: "${top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
+: "${top_builddir:=$PWD}"
+: "${CC:=cc}"
+export LC_ALL=C
+only=$*
+
+skip() {
+	printf 'skipped: %s\n' "$*"
+	exit 77
+}
+
+test "$SAS_TEST_SIZE" != ci || skip "the planted faults are tried in the normal size of the tests"
+test -f "$top_builddir/libsas_internal.la" || skip "libsas_internal.la is not built"
+test -f "$top_builddir/tests/crash_step.o" || skip "tests/crash_step is not built"
+unset SAS_TEST_SIZE
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/sasphere-planted.XXXXXX") || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP INT TERM
+
+planted=0 caught=0 wrong=0
+
+# Change the copy of sas/$1 by the sed script $2. Fails when that changes nothing.
+edit() {
+	rm -rf "$work/sas"
+	cp -R "$top_srcdir/sas" "$work/sas"
+	chmod -R u+w "$work/sas"
+	sed "$2" "$top_srcdir/sas/$1" > "$work/sas/$1"
+	! cmp -s "$top_srcdir/sas/$1" "$work/sas/$1"
+}
+
+# The program $1 with the changed sas/$2, which is linked in place of the library's own.
+build() {
+	# shellcheck disable=SC2086 # CC and CFLAGS are words
+	$CC $CPPFLAGS ${CFLAGS--g -O2} -w -I"$top_builddir" -I"$top_srcdir/include" \
+		-c "$work/sas/$2" -o "$work/fault.o" &&
+		"$top_builddir/libtool" --silent --tag=CC --mode=link $CC ${CFLAGS--g -O2} -o "$work/$1" \
+			"$top_builddir/tests/$1.o" "$top_builddir"/tests/crash/*.o "$work/fault.o" \
+			"$top_builddir/libsas_internal.la"
+}
+
+wrong() {
+	printf '%-22s NOT CAUGHT: %s\n' "$1" "$2"
+	wrong=$((wrong + 1))
+}
+
+# plant NAME FILE SED PROGRAM ARGUMENTS WHAT-IT-MUST-TELL (an extended regular expression) [SIZE]
+plant() {
+	case " $only " in
+	"  " | *" $1 "*) ;;
+	*) return ;;
+	esac
+	planted=$((planted + 1))
+	if ! edit "$2" "$3"; then
+		wrong "$1" "the fault cannot be planted: sas/$2 has changed"
+		return
+	fi
+	if ! build "$4" "$2" > "$work/log" 2>&1; then
+		wrong "$1" "it does not compile: $(tail -n 3 "$work/log")"
+		return
+	fi
+	# shellcheck disable=SC2086 # arguments are words
+	SAS_TEST_SIZE=${7-ci} "$work/$4" $5 > "$work/log" 2>&1
+	status=$?
+	test "$status" -ne 77 || skip "$(tail -n 1 "$work/log")"
+	if test "$status" -ne 1; then
+		wrong "$1" "$4 $5 ends with status $status"
+	elif ! grep -Eq "^FAIL.*($6)" "$work/log"; then
+		wrong "$1" "$4 $5 tells of something else: $(grep -m 1 FAIL "$work/log")"
+	else
+		printf '%-22s caught: %s\n' "$1" "$(grep -Em 1 "^FAIL.*($6)" "$work/log" | cut -c 6-150)"
+		caught=$((caught + 1))
+	fi
+}
+
+# A block is published before its head is zero.
+plant publish-first block.c '/^static int publish(/,/^}/ {
+	s/^\tif (!error && state == SAS_M_DIRTY)$/\tif (!error)\
+		sas_tile_use(map, unit, order, generation);\
+&/
+}' crash_step alloc 'does not begin with zeros'
+
+# FREED says that the head is zero before it is.
+plant freed-first block.c '/^static int retire(/,/^}/ s/^\(\tsas_tile_free(.*\)SAS_M_DIRTY/\1SAS_M_FREED/' \
+	crash_step free 'first page of free space holds a byte'
+
+# A tile is cut at its head before its pieces are written.
+plant head-first tiles.c '/^static void cut(/,/^}/ {
+	/^\tuint32_t first = /a\
+	store(map, head, sas_entry(t->state, order, 0));
+}' crash_step alloc-cut 'never used holds'
+
+# A region has its name before it has its bytes.
+plant name-first file.c '/^static int make_once(/,/^}/ {
+	s/^\t\terror = put_in_place(&m, q->name);/\t\t(void)0;/
+	s/^\t\terror = q->fill(m.fd, q->arg);/\t\terror = put_in_place(\&m, q->name);\
+	if (!error)\
+&/
+}' crash_step create 'SASRegionJoin|no region'
+
+# A segment is in the table before its file is there.
+plant table-first segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = make_while_alive(r, n, dir);/\
+	sas_m_store_release_u32(\&r->table[n].file, SAS_M_SEGMENT_PRESENT);\
+&/' crash_step alloc-segment 'the file is missing'
+
+# Segments are deleted before the region is stamped dead.
+plant stamp-late region_remove.c '/^static int remove_locked(/,/^}/ s/^\tstamp_dead(r);//' \
+	crash_step 'remove reset' 'the file is missing|files of one are'
+
+# The index is changed without the record that makes it stale.
+plant reindex-left-out log.c '/^int sas_intent_note(/,/^}/ {
+	s/^\treturn append/\tif (type == SAS_M_RECORD_REINDEX)\
+		return 0;\
+&/
+}' crash_step 'alloc alloc-first free alloc-large' 'bytes are lost|map is broken|have gone' normal
+
+# A range is changed without the record that undoes it.
+plant undo-left-out log.c '/^int sas_intent_undo(/,/^}/ s/^\treturn append/\tif (size == 8)\
+		return 0;\
+&/' crash_step undo-commit 'those before it are'
+
+# A record is published before it is whole.
+plant record-late log.c '/^static int append(/,/^}/ s/^\trecord->type =/\
+	sas_m_store_release_u32(\&log->used, used + size);\
+&/' crash_step 'undo-commit redo' 'before recovery|neither old nor new|was at|those before it are'
+
+# A block of the runtime is taken without the record that gives it back.
+plant alloc-left-out block.c 's/^\tif (!error && undoable)$/\tif (0)/' \
+	crash_step log-growth 'nothing names|chunks of logs'
+
+# Redo records are applied before COMMITTED is stored.
+plant commit-late log.c '/^int sas_intent_commit(/,/^}/ s/^\t\tsas_m_store_release_u32(.*COMMITTED);/\
+		apply_redo(r, log);\
+&/' crash_step redo 'those before it are|was at'
+
+# A segment's name is not synced before the table says that it is there.
+plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_port->fsync(dir);//' \
+	crash_power '1 2 3' 'the file is missing' normal
+
+# SASSync() leaves out all segments but the first.
+plant sync-left-out persist.c '/^int sas_sync(/,/^}/ s/^\t\terror = sas_port->fsync(fd)/\
+		error = n ? 0 : sas_port->fsync(fd)/' \
+	crash_power '1 2 3' 'content was synced|is lost' normal
+
+# The bytes that an intent changed are not synced before its log forgets them.
+plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!error/\twhile (0/' \
+	crash_power '1 2 3 4' 'an intent' normal
+
+# A block that was allocated is not synced.
+plant publish-unsynced block.c '/^static int publish(/,/^}/ s/^\terror = sas_persist.*/\terror = 0;/' \
+	crash_power '1 2 3' 'is lost' normal
+
+printf '%d faults planted, %d caught\n' "$planted" "$caught"
+test "$wrong" -eq 0
