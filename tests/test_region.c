@@ -923,6 +923,8 @@ END_TEST
 
 START_TEST(join_of_64_regions_at_once)
 {
+	/* A thread holds a mutex in each region where it has a slot, and sanitizers follow 64 of a thread. */
+	int used = help_instrumented() ? 32 : 64;
 	SASRegion_t regions[64];
 	char *stores[65];
 	SASRegionOptions o;
@@ -934,7 +936,7 @@ START_TEST(join_of_64_regions_at_once)
 		regions[i] = SASRegionJoin(stores[i], &o);
 		help_succeeds(regions[i] != NULL);
 	}
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < used; i++) {
 		char *block = SASRegionBlockAlloc(regions[i], 4096);
 
 		ck_assert_ptr_eq(SASRegionOf(block), regions[i]);
@@ -947,7 +949,8 @@ START_TEST(join_of_64_regions_at_once)
 	help_leave(regions[20]);
 	help_succeeds((regions[20] = SASRegionJoin(stores[20], NULL)) != NULL);
 	for (int i = 0; i < 64; i++) {
-		ck_assert_int_eq(SASBlockFree(SASRegionFinder(regions[i]), 4096), 0);
+		if (i < used)
+			ck_assert_int_eq(SASBlockFree(SASRegionFinder(regions[i]), 4096), 0);
 		help_leave(regions[i]);
 		help_clean(stores[i]);
 	}
