@@ -2,8 +2,9 @@
 /*
  * bench_fault.c - the first touch of a segment against the least that could be done for it.
  *
- * The bare handler reserves the same addresses, computes the file's name from the faulting one, opens it, maps it, and
- * closes it: no check, no chaining, no table. Both touch 999 segments whose first page is in the page cache.
+ * The bare handler works on the same addresses, reserved: it computes the file's name from the faulting
+ * one, opens it, maps it, and closes it; no check, no chaining, no table. Both touch 999 segments whose first
+ * page is in the page cache.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #define TARGET 1.3
 
 static char **blocks;
-static uint64_t *times;
+static uint64_t *times, *bare_times, *library_times;
 static const char *path;
 static int directory;
 static char *base;
@@ -59,7 +60,8 @@ static void map_segment(int number, siginfo_t *info, void *context)
 		name[i] = digits[n & 15];
 	n = (size_t)((char *)info->si_addr - base) / SEGMENT;
 	fd = openat(directory, name, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || mmap(base + n * SEGMENT, SEGMENT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+	if (fd < 0 || mmap(base + n * SEGMENT, SEGMENT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			   fd, 0) == MAP_FAILED)
 		_exit(1);
 	close(fd);
 }
@@ -74,7 +76,8 @@ static void by_bare_handler(void *arg)
 	sigaction(SIGSEGV, &action, NULL);
 	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	base = blocks[0] - SEGMENT;
-	if (mmap(base, 2UL << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != base)
+	if (mmap(base, 2UL << 30, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != base)
 		give_up("the addresses");
 	touch_all(*(unsigned *)arg);
 }
@@ -87,11 +90,21 @@ static void look_around(void *arg)
 	by_library(arg);
 }
 
-static double measure(const char *name, void (*body)(void *))
+static double run(void)
 {
-	for (unsigned round = 0; round < ROUNDS; round++)
-		in_child(body, &round);
-	return report(name, times, ROUNDS * (SEGMENTS - 1));
+	double bare, ours;
+
+	/* By turns, so that other load on the machine meets both. */
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		times = bare_times;
+		in_child(by_bare_handler, &round);
+		times = library_times;
+		in_child(by_library, &round);
+	}
+	bare = report("first touch, bare handler (open, mmap, close)", bare_times, ROUNDS * (SEGMENTS - 1));
+	ours = report("first touch, library", library_times, ROUNDS * (SEGMENTS - 1));
+	printf("  ratio %.2f\n", ours / bare);
+	return ours / bare;
 }
 
 int main(int argc, char **argv)
@@ -100,22 +113,22 @@ int main(int argc, char **argv)
 	unsigned none;
 
 	blocks = shared(SEGMENTS * sizeof *blocks);
-	times = shared(ROUNDS * SEGMENTS * sizeof *times);
+	bare_times = shared(ROUNDS * SEGMENTS * sizeof *times);
+	library_times = shared(ROUNDS * SEGMENTS * sizeof *times);
+	times = library_times;
 	describe_machine();
 	path = store_make(argc, argv);
 	make_segments(blocks);
 	in_child(look_around, &none);
 	for (int i = 1; i <= RUNS; i++) {
-		double bare, ours;
+		double ratio;
 
 		printf("bench_fault, %lu segments, run %d\n", SEGMENTS - 1, i);
-		bare = measure("first touch, bare handler (open, mmap, close)", by_bare_handler);
-		ours = measure("first touch, library", by_library);
-		printf("  ratio %.2f\n", ours / bare);
-		worst = ours / bare > worst ? ours / bare : worst;
+		ratio = run();
+		worst = ratio > worst ? ratio : worst;
 	}
 	store_remove();
-	printf("first touch: %.2f of the bare handler in the worst run; target at most %.1f: %s\n", worst, TARGET,
-	       worst <= TARGET ? "met" : "MISSED");
+	printf("first touch: %.2f of the bare handler in the worst run; target at most %.1f: %s\n", worst,
+	       TARGET, worst <= TARGET ? "met" : "MISSED");
 	return 0;
 }

@@ -91,9 +91,11 @@ static pid_t start_peer(int hold[2])
 	return pid;
 }
 
-static double run(struct times *t)
+enum { WARM, FIRST, CLASSIC, KINDS };
+
+static void run(struct times *t, double worst[KINDS])
 {
-	double median;
+	double median[KINDS];
 	int hold[2];
 	pid_t peer;
 
@@ -102,37 +104,37 @@ static double run(struct times *t)
 	report("leave, as the last one", t->leave, ROUNDS);
 	peer = start_peer(hold);
 	in_child(by_handle, t);
-	median = report("join beside a peer", t->join, ROUNDS);
+	median[WARM] = report("join beside a peer", t->join, ROUNDS);
 	report("leave beside a peer", t->leave, ROUNDS);
 	for (t->i = 0; t->i < FRESH; t->i++)
 		in_child(first, t);
-	report("join beside a peer, the first of a process", t->join, FRESH);
+	median[FIRST] = report("join beside a peer, the first of a process", t->join, FRESH);
 	in_child(classic, t);
-	report("classic join beside a peer: maps 64 segments", t->join, ROUNDS);
+	median[CLASSIC] = report("classic join beside a peer: maps 64 segments", t->join, ROUNDS);
 	report("classic leave beside a peer", t->leave, ROUNDS);
 	close(hold[1]);
 	waitpid(peer, NULL, 0);
-	return median;
+	for (int k = 0; k < KINDS; k++)
+		worst[k] = median[k] > worst[k] ? median[k] : worst[k];
 }
 
 int main(int argc, char **argv)
 {
+	static const char *const kinds[KINDS] = { "join", "join, the first of a process", "classic join" };
 	struct times *t = shared(sizeof *t);
 	char **blocks = shared(SEGMENTS * sizeof *blocks);
-	double worst = 0;
+	double worst[KINDS] = { 0 };
 
 	describe_machine();
 	t->path = store_make(argc, argv);
 	make_segments(blocks);
 	for (int i = 1; i <= RUNS; i++) {
-		double median;
-
 		printf("bench_join, %lu segments, run %d\n", SEGMENTS, i);
-		median = run(t);
-		worst = median > worst ? median : worst;
+		run(t, worst);
 	}
 	store_remove();
-	printf("join beside a peer: %.1f us in the worst run; target under %.0f us: %s\n", worst / 1e3, TARGET / 1e3,
-	       worst < TARGET ? "met" : "MISSED");
+	for (int k = 0; k < KINDS; k++)
+		printf("%s: median %.1f us in the worst run; target under %.0f us: %s\n", kinds[k],
+		       worst[k] / 1e3, TARGET / 1e3, worst[k] < TARGET ? "met" : "MISSED");
 	return 0;
 }

@@ -33,8 +33,8 @@ void describe_machine(void);
 const char *store_make(int argc, char **argv);
 void store_remove(void);
 SASRegion_t join(unsigned flags);
-/* A sparse region of 2 GiB that has SEGMENTS segments, of 2 MiB each; the first page of each is in the page cache.
- * blocks[i] begins segment i + 1. */
+/* A sparse region of 2 GiB that has SEGMENTS segments, of 2 MiB each; the first page of each is in the
+ * page cache. blocks[i] begins segment i + 1. */
 void make_segments(char *blocks[SEGMENTS - 1]);
 
 #endif

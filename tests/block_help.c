@@ -152,8 +152,8 @@ int under_valgrind(void)
 
 void must_failed(const char *file, int line, const char *condition)
 {
-	fprintf(stderr, "%s:%d: in process %d: %s does not hold (errno %d, %s)\n", file, line, (int)getpid(), condition,
-		errno, SASLastErrorMessage());
+	fprintf(stderr, "%s:%d: in process %d: %s does not hold (errno %d, %s)\n", file, line,
+		(int)getpid(), condition, errno, SASLastErrorMessage());
 	_exit(99);
 }
 
@@ -186,14 +186,16 @@ void child_passes(child_body body, void *arg)
 {
 	int status = child_wait(child_start(body, arg));
 
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x", (unsigned)status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x",
+		      (unsigned)status);
 }
 
 void child_dies(child_body body, void *arg, int by_signal)
 {
 	int status = child_wait(child_start(body, arg));
 
-	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == by_signal, "the child's status is %#x, not signal %d",
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == by_signal,
+		      "the child's status is %#x, not signal %d",
 		      (unsigned)status, by_signal);
 }
 
@@ -290,7 +292,8 @@ int run_suite(Suite *suite)
 	SRunner *runner;
 	int failed;
 
-	snprintf(root, sizeof root, "%s/sas-test.XXXXXX", temporary && strlen(temporary) < 100 ? temporary : "/tmp");
+	snprintf(root, sizeof root, "%s/sas-test.XXXXXX",
+		 temporary && strlen(temporary) < 100 ? temporary : "/tmp");
 	if (!mkdtemp(root)) {
 		perror(root);
 		return 1;

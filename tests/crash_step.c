@@ -18,10 +18,10 @@ static struct step_size test_size(void)
 	const char *text = getenv("SAS_TEST_SIZE");
 
 	if (text && strcmp(text, "long") == 0)
-		return (struct step_size){ .run = ~0U, .stride = 1, .kills = 400, .far = 1 };
+		return (struct step_size){ .run = ~0U, .stride = 1, .kills = 400, .cuts = 60, .far = 1 };
 	if (text && strcmp(text, "ci") == 0)
-		return (struct step_size){ .run = 2, .stride = 64, .kills = 2 };
-	return (struct step_size){ .run = 4, .stride = 32, .kills = 12, .far = 1 };
+		return (struct step_size){ .run = 2, .stride = 256, .kills = 2, .cuts = 2 };
+	return (struct step_size){ .run = 4, .stride = 32, .kills = 8, .cuts = 5, .far = 1 };
 }
 
 static void print_head(void)

@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,15 +77,27 @@ int help_size(void)
 	return !size ? 1 : strcmp(size, "ci") == 0 ? 0 : strcmp(size, "long") == 0 ? 2 : 1;
 }
 
+int help_valgrind(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+
+	return preloaded && strstr(preloaded, "vgpreload") != NULL;
+}
+
 int help_instrumented(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	return 1;
 #else
-	const char *preloaded = getenv("LD_PRELOAD");
-
-	return preloaded && strstr(preloaded, "vgpreload") != NULL;
+	return help_valgrind();
 #endif
+}
+
+void *help_map(void *block, size_t size)
+{
+	if (block && help_valgrind())
+		SASMapAhead(block, size);
+	return block;
 }
 
 /* --- regions */
@@ -164,6 +176,7 @@ void help_works(const char *store)
 	large = SASRegionBlockAlloc(region, 2 * HELP_SEGMENT);
 	ck_assert_msg(large != NULL, "alloc of a large block: %s", SASLastErrorMessage());
 	memset(small, 0x5a, 4096);
+	help_map(large, 2 * HELP_SEGMENT);
 	memset(large, 0x5a, 2 * HELP_SEGMENT);
 	help_clean(store);
 	ck_assert_msg(SASBlockFree(large, 2 * HELP_SEGMENT) == 0, "free: %s", SASLastErrorMessage());
@@ -299,22 +312,42 @@ static int patience(int seconds)
 	return seconds * (times > 0 ? times : 1);
 }
 
-/* 0: it has ended. */
-static int await_end(pid_t pid, int seconds)
+static uint64_t now(void)
 {
-	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	int ready = 1;
+	struct timespec time;
 
-	if (end.fd >= 0) {      /* else the test's own timeout is all there is */
-		ready = poll(&end, 1, patience(seconds) * 1000);
-		close(end.fd);
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+/* The signal is blocked, so it stays until somebody takes it; which child it is about is asked for each time. */
+int help_ended(pid_t pid, int milliseconds)
+{
+	uint64_t end = now() + (uint64_t)milliseconds * 1000000U, time;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+		struct timespec left;
+
+		ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+		if (info.si_pid == pid)
+			return 1;
+		time = now();
+		if (time >= end)
+			return 0;
+		left.tv_sec = (time_t)((end - time) / 1000000000U);
+		left.tv_nsec = (long)((end - time) % 1000000000U);
+		sigtimedwait(&set, NULL, &left);
 	}
-	return ready == 0;
 }
 
 int help_wait(pid_t pid, int seconds)
 {
-	int status, late = await_end(pid, seconds);
+	int status, late = !help_ended(pid, patience(seconds) * 1000);
 
 	if (late)
 		kill(pid, SIGKILL);
@@ -358,14 +391,6 @@ void help_gate_drop(struct help_gate *gate)
 {
 	close(gate->ends[0]);
 	close(gate->ends[1]);
-}
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
 }
 
 void help_spin(uint64_t nanoseconds)

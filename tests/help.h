@@ -28,6 +28,11 @@ int help_size(void);
 /* 1 under sanitizers and valgrind, where address space cannot be limited. */
 int help_instrumented(void);
 
+/* Memcheck takes the first touch of a lazily mapped segment for a fault of the program. */
+int help_valgrind(void);
+/* There, map these bytes; gives block. */
+void *help_map(void *block, size_t size);
+
 /* Geometry of a small region; flags are SAS_JOIN_... */
 void help_options(SASRegionOptions *options, unsigned flags);
 /* Join with that geometry; it must succeed. */
@@ -64,6 +69,8 @@ void help_failed(const char *file, int line, const char *what, int holds, int fo
 
 /* A child that runs body and ends without destructors. */
 pid_t help_fork(void (*body)(void *arg), void *arg);
+/* 1 as soon as the child has ended (somebody still has to wait for it), 0 when it has not by then. */
+int help_ended(pid_t pid, int milliseconds);
 /* Exit status, or 128 + signal. A child that is not done after so many seconds is killed and fails the test. */
 int help_wait(pid_t pid, int seconds);
 /* The child succeeds. */

@@ -2,10 +2,10 @@
 /*
  * storm.c - many processes that join, allocate, free and leave, while SIGKILL takes one after the other.
  *
- * A worker writes into shared memory that it is alive and how long its calls take; the test itself never joins
- * while the storm lasts, so that a region that hangs cannot hang the test. Each block that a worker holds has a
- * stamp at both ends: nobody else may write there while it lives. Afterwards, whatever the dead left is found
- * by its generation and freed, and the free space is allocated to the last unit.
+ * A worker writes into shared memory that it is alive and how long its calls take; the test itself never
+ * joins while the storm lasts, so that a region that hangs cannot hang the test. Each block that a worker
+ * holds has a stamp at both ends: nobody else may write there while it lives. Afterwards, whatever the dead
+ * left is found by its generation and freed, and the free space is allocated to the last unit.
  */
 #include <config.h>
 
@@ -121,7 +121,8 @@ static void give(struct held *held, unsigned *count, unsigned k)
 static void inherit(SASRegion_t region)
 {
 	SASRegionInfo info = { .structSize = sizeof info };
-	static SASBlockInfo list[2 * WORKERS * HELD];   /* the list moves while we look: what we want does not */
+	/* The list moves while we look: what we want does not. */
+	static SASBlockInfo list[2 * WORKERS * HELD];
 	uint32_t dead = own_place->generation;
 	long count = dead ? SASRegionListBlocks(region, SASBlock__IN_USE, list, 2 * WORKERS * HELD) : 0;
 
@@ -301,11 +302,11 @@ static void tell(const char *what, long kills, unsigned long inside, unsigned lo
 		inherited += p->inherited;
 		slow += p->slow;
 	}
-	printf("%s: %d processes, %lu calls, %lu joins, %ld kills, %lu of them inside a call, %lu blocks of the dead "
-	       "freed by peers and %lu at the end, %u times full; longest call %.1f ms, longest join or leave %.1f ms, "
-	       "%lu calls of more than 10 ms\n", what, WORKERS, (unsigned long)beats(),
-	       (unsigned long)joins, kills, inside, (unsigned long)inherited, left, board->full, (double)longest / 1e6, (double)longest_join / 1e6,
-	       (unsigned long)slow);
+	printf("%s: %d processes, %lu calls, %lu joins, %ld kills, %lu of them inside a call; %lu blocks of "
+	       "the dead freed by peers, %lu at the end; %u times full\n", what, WORKERS,
+	       (unsigned long)beats(), (unsigned long)joins, kills, inside, (unsigned long)inherited, left, board->full);
+	printf("%s: longest call %.1f ms, longest join or leave %.1f ms, %lu of more than 10 ms\n", what,
+	       (double)longest / 1e6, (double)longest_join / 1e6, (unsigned long)slow);
 	/* Eight processes on few processors: a call that is preempted waits for the others' turns. */
 	ck_assert_uint_lt(longest, SANITIZED || under_valgrind() ? 20000000000 : 3000000000);
 	ck_assert_uint_lt(longest_join, SANITIZED || under_valgrind() ? 20000000000 : 3000000000);

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_block.c - blocks by the public calls: sizes, content, refusals, lists, space, fragmentation, a model
- * that knows better, and calls that are interrupted.
+ * test_block.c - blocks by the public calls: sizes, content, refusals, lists, space, fragmentation, and a
+ * model that knows better. Long, as they share their region and its lists; test_block_lock.c has the calls of
+ * many at once.
  */
 #include <config.h>
 
 #include <errno.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sasalloc.h>
@@ -61,9 +57,11 @@ static void lists_add_up(void)
 	ck_assert_uint_eq(used, sum_of(region, SASBlock__IN_USE_MERGED));
 	ck_assert_uint_eq(used + sum_of(region, SASBlock__FREE) + sum_of(region, SASBlock__UNCOMMITTED),
 			  sum_of(region, SASBlock__SEGMENT));
-	ck_assert_uint_eq(sum_of(region, SASBlock__SEGMENT) + sum_of(region, SASBlock__FREE_REGION), info.regionSize);
+	ck_assert_uint_eq(sum_of(region, SASBlock__SEGMENT) + sum_of(region, SASBlock__FREE_REGION),
+			  info.regionSize);
 	ck_assert_uint_eq(sum_of(region, SASBlock__SEGMENT), info.segmentsPresent * info.segmentSize);
-	ck_assert_uint_eq(info.bytesFree, sum_of(region, SASBlock__FREE) + sum_of(region, SASBlock__UNCOMMITTED));
+	ck_assert_uint_eq(info.bytesFree,
+			  sum_of(region, SASBlock__FREE) + sum_of(region, SASBlock__UNCOMMITTED));
 }
 
 /* --- sizes and content */
@@ -217,7 +215,8 @@ static void alloc_fails(size_t size, int error)
 {
 	errno = 0;
 	ck_assert_ptr_null(SASRegionBlockAlloc(region, size));
-	ck_assert_msg(errno == error, "%zu bytes: errno %d, not %d: %s", size, errno, error, SASLastErrorMessage());
+	ck_assert_msg(errno == error, "%zu bytes: errno %d, not %d: %s", size, errno, error,
+		      SASLastErrorMessage());
 	ck_assert_uint_gt(strlen(SASLastErrorMessage()), 10);
 }
 
@@ -225,14 +224,15 @@ static void free_fails(void *block, size_t size, int error)
 {
 	errno = 0;
 	ck_assert_int_eq(SASBlockFree(block, size), -1);
-	ck_assert_msg(errno == error, "%p, %zu bytes: errno %d, not %d: %s", block, size, errno, error, SASLastErrorMessage());
+	ck_assert_msg(errno == error, "%p, %zu bytes: errno %d, not %d: %s", block, size, errno, error,
+		      SASLastErrorMessage());
 	ck_assert_uint_gt(strlen(SASLastErrorMessage()), 10);
 }
 
 START_TEST(alloc_refuses_sizes)
 {
-	static const size_t odd[] = { 0, 1, 512, 4095, 4097, 8191, 12288, 3 << 20, SMALL - 4096, SMALL + 4096, SIZE_MAX,
-				      (1UL << 63) + 4096, 3UL << 62 };
+	static const size_t odd[] = { 0, 1, 512, 4095, 4097, 8191, 12288, 3 << 20, SMALL - 4096,
+				      SMALL + 4096, SIZE_MAX, (1UL << 63) + 4096, 3UL << 62 };
 	struct state before = state_now();
 
 	for (unsigned i = 0; i < sizeof odd / sizeof odd[0]; i++)
@@ -460,8 +460,8 @@ END_TEST
 
 #define ROOM 4096
 
-static void classic_is(int (*bounded)(void **, unsigned long *, int, int *), void (*plain)(void **, unsigned long *, int *),
-		       sas_block_kind_t kind)
+static void classic_is(int (*bounded)(void **, unsigned long *, int, int *),
+		       void (*plain)(void **, unsigned long *, int *), sas_block_kind_t kind)
 {
 	static void *address[ROOM], *again[ROOM];
 	static unsigned long size[ROOM], size_again[ROOM];
@@ -473,7 +473,8 @@ static void classic_is(int (*bounded)(void **, unsigned long *, int, int *), voi
 	for (int i = 0; i < count; i++) {
 		sum += size[i];
 		if (i)
-			ck_assert(size[i - 1] < size[i] || (size[i - 1] == size[i] && address[i - 1] < address[i]));
+			ck_assert(size[i - 1] < size[i] ||
+				  (size[i - 1] == size[i] && address[i - 1] < address[i]));
 	}
 	ck_assert_uint_eq(sum, sum_of(region, kind));
 	plain(again, size_again, &same);
@@ -755,7 +756,8 @@ START_TEST(exhausted_region_gives_enomem_and_works_again)
 		while ((blocks[count] = SASRegionBlockAlloc(region, 4096)) != NULL)
 			count++;
 		ck_assert_int_eq(errno, ENOMEM);
-		ck_assert_uint_eq(count * 4096, SMALL - sum_of(region, SASBlock__IN_USE) + info_of(region).bytesInUse);
+		ck_assert_uint_eq(info_of(region).bytesInUse, count * 4096);
+		ck_assert_uint_eq(sum_of(region, SASBlock__IN_USE), SMALL);
 		ck_assert_uint_eq(sum_of(region, SASBlock__FREE) + sum_of(region, SASBlock__UNCOMMITTED) +
 				  sum_of(region, SASBlock__FREE_REGION), 0);
 		alloc_fails(8192, ENOMEM);
@@ -808,11 +810,11 @@ static void compare(const char *what, const uint64_t *compact, const uint64_t *f
 	uint64_t m0 = percentile(compact, count, 500), m1 = percentile(fragmented, count, 500);
 	uint64_t p0 = percentile(compact, count, 990), p1 = percentile(fragmented, count, 990);
 
-	printf("%s: compact median %lu ns, p99 %lu ns; fragmented median %lu ns, p99 %lu ns\n", what, (unsigned long)m0,
-	       (unsigned long)p0, (unsigned long)m1, (unsigned long)p1);
+	printf("%s: compact median %lu ns, p99 %lu ns; fragmented median %lu ns, p99 %lu ns\n", what,
+	       (unsigned long)m0, (unsigned long)p0, (unsigned long)m1, (unsigned long)p1);
 	/* A list that is walked would cost milliseconds here. */
-	ck_assert_msg(m1 <= 2 * m0 + 1000, "%s: the median is %lu ns instead of %lu ns", what, (unsigned long)m1,
-		      (unsigned long)m0);
+	ck_assert_msg(m1 <= 2 * m0 + 1000, "%s: the median is %lu ns instead of %lu ns", what,
+		      (unsigned long)m1, (unsigned long)m0);
 	ck_assert_msg(p1 <= 4 * p0 + 20000, "%s: p99 is %lu ns instead of %lu ns", what, (unsigned long)p1,
 		      (unsigned long)p0);
 }
@@ -829,7 +831,8 @@ static void compare_pairs(const char *what, const struct timing *compact, const 
 
 START_TEST(fragmented_region_is_as_fast_as_compact)
 {
-	size_t blocks = (size_t)size_of_test(6000, 60000, 60000), pairs = (size_t)size_of_test(500, 10000, 100000);
+	size_t blocks = (size_t)size_of_test(6000, 60000, 60000);
+	size_t pairs = (size_t)size_of_test(500, 10000, 100000);
 	struct timing compact4, compact8, compact64, fragmented4, fragmented8, fragmented64;
 	void **all = malloc(blocks * sizeof *all);
 
@@ -971,384 +974,10 @@ START_TEST(random_operations_agree_with_model)
 }
 END_TEST
 
-/* --- the lock of all block calls */
-
-static void allocate_one(void *arg)
-{
-	(void)arg;
-	must(SASBlockAlloc(4096) != NULL);
-}
-
-/* The system call that a process waits in: futex. Under a thread sanitizer locks are polled: then it yields often. */
-static int waits_for_lock(pid_t pid)
-{
-	char name[64], text[64] = "";
-	FILE *file;
-
-	snprintf(name, sizeof name, "/proc/%d/syscall", (int)pid);
-	file = fopen(name, "r");
-	if (!file)
-		return 0;
-	if (!fgets(text, sizeof text, file))
-		text[0] = 0;
-	fclose(file);
-	for (int i = 0; SANITIZED && i < 1000; i++)
-		let_others_run();
-	return SANITIZED || strncmp(text, "202 ", 4) == 0;
-}
-
-static void classic_begin(void)
-{
-	set_up();
-	ck_assert_int_eq(SASJoinRegionByName(store), 0);
-}
-
-static void classic_end(void)
-{
-	SASCleanUp();
-	tear_down();
-}
-
-START_TEST(seize_keeps_others_out_until_release)
-{
-	pid_t pid;
-
-	SASSeize();
-	SASSeize();
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	pid = child_start(allocate_one, NULL);
-	ck_assert(until(waits_for_lock(pid), PATIENCE));
-	SASRelease();
-	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
-	SASResetSem();          /* no key to a lock that a living thread holds */
-	ck_assert(until(waits_for_lock(pid), PATIENCE));
-	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
-	SASRelease();
-	ck_assert_int_eq(child_wait(pid), 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 2);
-	errno = 0;
-	SASRelease();
-	ck_assert_int_eq(errno, EPERM);
-}
-END_TEST
-
-START_TEST(seize_allows_holder_block_calls)
-{
-	void *block;
-	SASBlockInfo found;
-
-	SASSeize();
-	block = SASBlockAlloc(4096);
-	ck_assert_ptr_nonnull(block);
-	ck_assert_uint_gt(sum_of(region, SASBlock__IN_USE), 4096);
-	ck_assert_int_ge(SASRegionTrim(region), 0);
-	ck_assert_int_eq(SASSync(region), 0);
-	ck_assert_int_eq(SASBlockFind(block, &found), 0);
-	SASBlockDealloc(block, 4096);
-	errno = 0;
-	SASBlockDealloc(block, 4096);
-	ck_assert_int_eq(errno, ENOENT);
-	SASRelease();
-	child_passes(allocate_one, NULL);
-}
-END_TEST
-
-/* Who looks after participants holds another lock, which comes first. */
-START_TEST(seize_refuses_holder_calls_on_participants)
-{
-	SASRegionInfo info = { .structSize = sizeof info };
-
-	SASSeize();
-	errno = 0;
-	ck_assert_int_eq(SASRegionGetInfo(region, &info), -1);
-	ck_assert_int_eq(errno, EDEADLK);
-	errno = 0;
-	ck_assert_int_eq(SASRegionRecover(region), -1);
-	ck_assert_int_eq(errno, EDEADLK);
-	errno = 0;
-	SASResetSem();
-	ck_assert_int_eq(errno, EDEADLK);
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	SASRelease();
-	ck_assert_int_eq(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 1);
-	child_passes(allocate_one, NULL);
-}
-END_TEST
-
-static void seize_and_die(void *arg)
-{
-	SASSeize();
-	must(SASBlockAlloc(8192) != NULL);
-	if (arg)
-		kill(getpid(), SIGKILL);
-}
-
-START_TEST(seize_of_dead_holder_is_taken_over)
-{
-	child_dies(seize_and_die, store, SIGKILL);
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	child_passes(seize_and_die, NULL);      /* an exit without a release is a death as well */
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	child_dies(seize_and_die, store, SIGKILL);
-	SASResetSem();
-	SASSeize();
-	SASRelease();
-	ck_assert_uint_eq(info_of(region).blocksInUse, 5);
-}
-END_TEST
-
-static void storm_of_calls(void *arg)
-{
-	(void)arg;
-	for (;;)
-		SASBlockDealloc(SASBlockAlloc(4096), 4096);
-}
-
-/* Beside somebody who died inside a call. */
-static void seize_and_recover(void *arg)
-{
-	(void)arg;
-	SASSeize();
-	must(SASBlockAlloc(4096) != NULL);
-	SASRelease();
-	must(SASRegionRecover(region) >= 0);
-}
-
-START_TEST(seize_after_death_in_call_does_not_hang)
-{
-	for (int i = 0; i < 20; i++) {
-		pid_t pid = child_start(storm_of_calls, NULL);
-
-		ck_assert(until(info_of(region).participants > 1, PATIENCE));
-		for (volatile int k = 0; k < 10000 * i; k++)
-			continue;
-		kill(pid, SIGKILL);
-		child_wait(pid);
-		child_passes(seize_and_recover, NULL);
-	}
-}
-END_TEST
-
-/* From a process that has not joined. */
-static void leave_seized(void *arg)
-{
-	void (*end)(void) = *(void (**)(void))arg;
-
-	must(SASJoinRegionByName(store) == 0);
-	SASSeize();
-	SASSeize();
-	must(SASBlockAlloc(4096) != NULL);
-	end();
-	if (end == SASReset)
-		SASCleanUp();
-	must(SASRegionDefault() == NULL);
-	must(SASJoinRegionByName(store) == 0);
-	must(SASBlockAlloc(4096) != NULL);
-	SASSeize();
-	SASRelease();
-	errno = 0;
-	SASRelease();
-	must(errno == EPERM);
-	SASCleanUp();
-}
-
-static void ends_seized(void (*end)(void))
-{
-	SASCleanUp();
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	child_passes(leave_seized, &end);
-	child_passes(leave_seized, &end);
-	region = store_join(0);
-	ck_assert_int_eq(SASJoinRegionByName(store), 0);
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-}
-
-START_TEST(leave_while_seized_lets_go)
-{
-	ends_seized(SASCleanUp);
-}
-END_TEST
-
-START_TEST(remove_while_seized_lets_go)
-{
-	ends_seized(SASRemove);
-}
-END_TEST
-
-START_TEST(reset_while_seized_lets_go)
-{
-	ends_seized(SASReset);
-}
-END_TEST
-
-static void leave_seized_beside_others(void *arg)
-{
-	(void)arg;
-	SASSeize();
-	must(SASBlockAlloc(4096) != NULL);
-	SASCleanUp();
-	must(SASRegionLeave(region) == 0);
-	must(SASJoinRegionByName(store) == 0);
-	must(SASBlockAlloc(4096) != NULL);
-	SASCleanUp();
-}
-
-START_TEST(leave_while_seized_lets_others_in)
-{
-	child_passes(leave_seized_beside_others, NULL);
-	child_passes(allocate_one, NULL);       /* a child, so that a hang ends */
-	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-}
-END_TEST
-
-/* --- interrupted calls */
-
-static volatile sig_atomic_t refused, served, wrong;
-
-static void call_in_handler(int number, siginfo_t *info, void *context)
-{
-	int kept = errno;
-	void *block = SASRegionBlockAlloc(region, 4096);
-
-	(void)number;
-	(void)info;
-	(void)context;
-	if (block) {
-		served++;
-		if (SASBlockFree(block, 4096) != 0)
-			wrong++;
-	} else if (errno == EDEADLK) {
-		refused++;
-	} else {
-		wrong++;
-	}
-	errno = kept;
-}
-
-static void start_timer(long microseconds)
-{
-	struct itimerval t = { { 0, microseconds }, { 0, microseconds } };
-
-	ck_assert_int_eq(setitimer(ITIMER_REAL, &t, NULL), 0);
-}
-
-START_TEST(call_in_handler_that_interrupted_call_gives_edeadlk)
-{
-	long rounds = 0;
-
-	SASBlockFree(NULL, 0);          /* the sentence's memory is there */
-	give(take(4096), 4096);
-	handle_signal(SIGALRM, call_in_handler, SA_RESTART);
-	start_timer(100);
-	while (refused < size_of_test(20, 200, 20000) && rounds++ < 100000000)
-		give(take(8192), 8192);
-	start_timer(0);
-	printf("calls in a handler: %d refused, %d served\n", (int)refused, (int)served);
-	ck_assert_int_eq(wrong, 0);
-	ck_assert_int_gt(refused, 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
-}
-END_TEST
-
-static int cancel_type;
-static void *cancelled(void *arg)
-{
-	int old;
-
-	SASThreadSetUp();
-	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
-	pthread_setcanceltype(cancel_type, &old);
-	for (;;) {
-		void *block = SASRegionBlockAlloc(region, 4096);
-
-		pthread_testcancel();
-		SASBlockFree(block, 4096);
-		pthread_testcancel();
-	}
-	return NULL;
-}
-
-static void cancel_often(int type, long rounds)
-{
-	uint64_t state = random_seed("cancel");
-
-	cancel_type = type;
-	for (long i = 0; i < rounds; i++) {
-		pthread_t threads[2];
-		int ready[2] = { 0, 0 };
-
-		for (int k = 0; k < 2; k++)
-			ck_assert_int_eq(pthread_create(&threads[k], NULL, cancelled, &ready[k]), 0);
-		for (int k = 0; k < 2; k++)
-			ck_assert(until(__atomic_load_n(&ready[k], __ATOMIC_ACQUIRE), PATIENCE));
-		for (uint64_t k = random_below(&state, 3000); k > 0; k--)
-			__asm__ volatile("" ::: "memory");
-		for (int k = 0; k < 2; k++)
-			ck_assert_int_eq(pthread_cancel(threads[k]), 0);
-		for (int k = 0; k < 2; k++)
-			ck_assert_int_eq(pthread_join(threads[k], NULL), 0);
-		give(take(16384), 16384);
-	}
-	ck_assert_uint_le(info_of(region).threads, 2);
-	ck_assert_uint_le(info_of(region).blocksInUse, (uint64_t)rounds * 2);
-	lists_add_up();
-}
-
-START_TEST(cancel_between_calls_leaves_no_lock)
-{
-	cancel_often(PTHREAD_CANCEL_DEFERRED, size_of_test(50, 1000, 20000));
-}
-END_TEST
-
-START_TEST(cancel_at_any_instruction_leaves_no_lock)
-{
-	cancel_often(PTHREAD_CANCEL_ASYNCHRONOUS, size_of_test(50, 1000, 20000));
-}
-END_TEST
-
-/* --- many processes */
-
-static void allocate_and_check(void *arg)
-{
-	uint64_t state = (uint64_t)getpid();
-	unsigned char *own[32];
-	unsigned count = 0;
-
-	(void)arg;
-	for (long i = 0; i < size_of_test(300, 5000, 100000); i++) {
-		if (count < 32 && (count == 0 || random_below(&state, 2))) {
-			own[count] = SASRegionBlockAlloc(region, 4096);
-			must(own[count] != NULL);
-			must(all_zero(own[count], 4096));
-			memset(own[count++], getpid() & 0xff, 4096);
-		} else {
-			count--;
-			for (unsigned k = 0; k < 4096; k++)
-				must(own[count][k] == (getpid() & 0xff));
-			must(SASBlockFree(own[count], 4096) == 0);
-		}
-	}
-	while (count--)
-		must(SASBlockFree(own[count], 4096) == 0);
-}
-
-START_TEST(processes_get_blocks_of_their_own)
-{
-	pid_t pids[4];
-
-	for (int i = 0; i < 4; i++)
-		pids[i] = child_start(allocate_and_check, NULL);
-	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(child_wait(pids[i]), 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("block");
-	TCase *c = tcase_create("block"), *classic = tcase_create("classic");
+	TCase *c = tcase_create("block");
 
 	tcase_add_checked_fixture(c, set_up, tear_down);
 	tcase_set_timeout(c, 240);
@@ -1384,23 +1013,5 @@ int main(void)
 	tcase_add_test(c, exhausted_region_gives_enomem_and_works_again);
 	tcase_add_test(c, fragmented_region_is_as_fast_as_compact);
 	tcase_add_test(c, random_operations_agree_with_model);
-	tcase_add_test(c, call_in_handler_that_interrupted_call_gives_edeadlk);
-	tcase_add_test(c, processes_get_blocks_of_their_own);
-
-	tcase_add_checked_fixture(classic, classic_begin, classic_end);
-	tcase_set_timeout(classic, 240);
-	suite_add_tcase(suite, classic);
-	tcase_add_test(classic, seize_keeps_others_out_until_release);
-	tcase_add_test(classic, seize_allows_holder_block_calls);
-	tcase_add_test(classic, seize_refuses_holder_calls_on_participants);
-	tcase_add_test(classic, seize_of_dead_holder_is_taken_over);
-	tcase_add_test(classic, seize_after_death_in_call_does_not_hang);
-	tcase_add_test(classic, leave_while_seized_lets_go);
-	tcase_add_test(classic, remove_while_seized_lets_go);
-	tcase_add_test(classic, reset_while_seized_lets_go);
-	tcase_add_test(classic, leave_while_seized_lets_others_in);
-	tcase_add_test(classic, cancel_between_calls_leaves_no_lock);
-	if (!SANITIZED && !under_valgrind())
-		tcase_add_test(classic, cancel_at_any_instruction_leaves_no_lock);
 	return run_suite(suite);
 }

@@ -185,10 +185,13 @@ static void agrees(const unsigned char *is_free)
 	for (uint32_t k = 0; k < buddy->orders; k++) {
 		uint64_t runs = 0, last = UINT64_MAX;
 
-		for (int64_t u = sas_buddy_next(buddy, k, 0); u >= 0; u = sas_buddy_next(buddy, k, (uint64_t)u + 1)) {
+		int64_t u = sas_buddy_next(buddy, k, 0);
+
+		for (; u >= 0; u = sas_buddy_next(buddy, k, (uint64_t)u + 1)) {
 			for (uint64_t i = 0; i < 1UL << k; i++)
 				ck_assert_uint_eq(is_free[(uint64_t)u + i], 1);
-			ck_assert(last == UINT64_MAX || last >> (k + 1) != (uint64_t)u >> (k + 1) || k + 1 == buddy->orders);
+			ck_assert(last == UINT64_MAX || last >> (k + 1) != (uint64_t)u >> (k + 1) ||
+				  k + 1 == buddy->orders);
 			last = (uint64_t)u;
 			runs++;
 		}

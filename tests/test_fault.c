@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_fault.c - lazy mapping: a segment is mapped by whoever touches it first, and what is no such
- * touch stays what it is.
+ * touch stays what it is. Long, as it is one list of all the ways to fault.
  */
 #include <config.h>
 
@@ -218,11 +218,12 @@ static int touch_raw(void *arg)
 /* A thread of no thread library, without thread-local storage of its own. */
 START_TEST(touch_in_raw_clone_thread_maps)
 {
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+			  CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
 	char *stack = mmap(NULL, 64 * KIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(stack != MAP_FAILED);
-	ck_assert_int_gt(clone(touch_raw, stack + 64 * KIB, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-			       CLONE_SYSVSEM | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL, NULL, NULL, &raw_tid), 0);
+	ck_assert_int_gt(clone(touch_raw, stack + 64 * KIB, flags, NULL, NULL, NULL, &raw_tid), 0);
 	ck_assert(until(__atomic_load_n(&raw_tid, __ATOMIC_ACQUIRE) == 0, PATIENCE));
 	ck_assert_uint_eq(raw_sum, all_values());
 	ck_assert_uint_eq(info_of(region).faults, LAZY);

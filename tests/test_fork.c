@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fork.c - a fork's child: it has the mappings and none of the places; it takes its own at its first call.
+ * test_fork.c - a fork's child: it has the mappings and none of the places, and takes its own at its
+ * first call.
  */
 #include <config.h>
 
@@ -259,7 +260,8 @@ START_TEST(fork_while_threads_are_inside_calls)
 	void *result;
 
 	for (int i = 0; i < 5; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, i < 4 ? call_always : join_always, store), 0);
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, i < 4 ? call_always : join_always,
+						store), 0);
 	for (long i = 0; i < size_of_test(20, 200, 5000); i++)
 		child_passes(allocate_and_free, NULL);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);

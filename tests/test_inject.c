@@ -9,7 +9,6 @@
 #include <config.h>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "help.h"
@@ -495,7 +493,6 @@ static int is_chosen(const struct run *r, int kind, int kinds)
 /* 0: good. */
 static int run_one(struct run *r)
 {
-	struct pollfd end = { .events = POLLIN };
 	int status, late;
 	pid_t pid;
 
@@ -508,10 +505,7 @@ static int run_one(struct run *r)
 		run_life(r);
 		_exit(0);
 	}
-	end.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	late = end.fd >= 0 && poll(&end, 1, DEADLINE * 1000) == 0;
-	if (end.fd >= 0)
-		close(end.fd);
+	late = !help_ended(pid, (help_instrumented() ? 10 : 1) * DEADLINE * 1000);
 	if (late)
 		kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -802,14 +796,9 @@ static void remove_beside(void *arg)
 /* The region goes between the making of a segment and its name; or it cannot go, and waits. */
 static int remove_before_link(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
-	struct pollfd end = { .events = POLLIN };
-
 	port.linkat = sas_port_linux.linkat;
 	racing.remover = help_fork(remove_beside, racing.store);
-	end.fd = (int)syscall(SYS_pidfd_open, racing.remover, 0);
-	ck_assert_int_ge(end.fd, 0);
-	poll(&end, 1, 2000);
-	close(end.fd);
+	help_ended(racing.remover, 2000);
 	return sas_port_linux.linkat(from_dir, from, to_dir, to, flags);
 }
 

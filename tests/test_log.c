@@ -535,8 +535,9 @@ START_TEST(recover_of_alloc_of_no_block_changes_nothing)
 	uint32_t order = 3;
 
 	begin();
-	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, (uint64_t)(block - (unsigned char *)sas_at(r, 0)) + 4096,
-					 &order, sizeof order), 0);
+	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC,
+					 (uint64_t)(block - (unsigned char *)sas_at(r, 0)) + 4096, &order,
+					 sizeof order), 0);
 	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, SMALL - 4096, &order, sizeof order), 0);
 	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, 0, &order, 2), 0);
 	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_REINDEX, SMALL - 4096, NULL, 0), 0);
@@ -559,7 +560,8 @@ END_TEST
 
 START_TEST(log_chunk_nowhere_gives_none)
 {
-	static const uint64_t wrong[] = { 1, 4096, SMALL, UINT64_MAX & ~0xfffffUL, SMALL - SEGMENT, 1UL << 63 };
+	static const uint64_t wrong[] = { 1, 4096, SMALL, UINT64_MAX & ~0xfffffUL, SMALL - SEGMENT,
+					  1UL << 63 };
 	uint64_t n = r->anchor.log_count;
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

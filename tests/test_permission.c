@@ -374,7 +374,7 @@ END_TEST
 
 static int mount_small(const char *where, const char *options)
 {
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", where, "tmpfs", 0, options) != 0) {
 		printf("left out: no file system can be mounted here: %s\n", strerror(errno));
 		return 0;
@@ -388,7 +388,7 @@ static void fill_mounted(const char *store)
 	char *block = SASRegionBlockAlloc(region, HELP_SEGMENT);
 
 	help_succeeds(block != NULL);
-	strcpy(block, "to be read");
+	strcpy(help_map(block, HELP_SEGMENT), "to be read");
 	SASRegionSetFinder(region, block);
 	help_leave(region);
 }
@@ -402,7 +402,7 @@ static void check_read_only(const char *store)
 	help_fails(try_join(store, SAS_JOIN_CREATE, 0) == NULL, EROFS, store);
 	region = try_join(store, SAS_JOIN_READONLY, 0);
 	help_succeeds(region != NULL);
-	ck_assert_str_eq(SASRegionFinder(region), "to be read");
+	ck_assert_str_eq(help_map(SASRegionFinder(region), 1), "to be read");
 	help_fails(SASRegionBlockAlloc(region, 4096) == NULL, EROFS);
 	help_leave(region);
 	help_fails(SASRegionRemovePath(store, 1) == -1, EROFS);
@@ -415,12 +415,12 @@ START_TEST(file_system_mounted_read_only_joins_read_only)
 	if (!mount_small(store, "size=32m"))
 		return;
 	fill_mounted(store);
-	ck_assert_int_eq(mount(store, bound, NULL, MS_BIND, NULL), 0);
-	ck_assert_int_eq(mount(NULL, bound, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+	ck_assert_int_eq(mount(store, bound, "none", MS_BIND, NULL), 0);
+	ck_assert_int_eq(mount("none", bound, "none", MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
 	check_read_only(bound);
-	ck_assert_int_eq(mount(NULL, store, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT | MS_RDONLY, NULL), 0);
 	check_read_only(store);
-	ck_assert_int_eq(mount(NULL, store, NULL, MS_REMOUNT, "size=32m"), 0);
+	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT, "size=32m"), 0);
 	help_works(store);
 	ck_assert_int_eq(umount(bound), 0);
 }
@@ -440,9 +440,9 @@ START_TEST(region_of_the_dead_on_read_only_file_system_gives_erofs)
 		return;
 	fill_mounted(store);
 	ck_assert_int_eq(help_wait(help_fork(use_and_die, store), 60), 128 + SIGKILL);
-	ck_assert_int_eq(mount(NULL, store, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT | MS_RDONLY, NULL), 0);
 	help_fails(try_join(store, SAS_JOIN_READONLY, 0) == NULL, EROFS, store, "not left cleanly");
-	ck_assert_int_eq(mount(NULL, store, NULL, MS_REMOUNT, "size=32m"), 0);
+	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT, "size=32m"), 0);
 	help_works(store);
 }
 END_TEST
@@ -463,7 +463,7 @@ static int fill(SASRegion_t region, void **blocks, int room, size_t size)
 	int count = 0;
 
 	while (count < room && (blocks[count] = SASRegionBlockAlloc(region, size)) != NULL)
-		memset(blocks[count++], 0x77, size);
+		memset(help_map(blocks[count++], size), 0x77, size);
 	ck_assert_int_lt(count, room);
 	return count;
 }
@@ -491,7 +491,7 @@ START_TEST(full_disk_gives_enospc_and_harms_nothing)
 		help_succeeds(SASBlockFree(blocks[count / 2], sizes[i]) == 0);
 		again = SASRegionBlockAlloc(region, sizes[i]);
 		help_succeeds(again != NULL);
-		memset(again, 0x77, sizes[i]);
+		memset(help_map(again, sizes[i]), 0x77, sizes[i]);
 		blocks[count / 2] = again;
 		for (int n = 0; n < count; n++)
 			help_succeeds(SASBlockFree(blocks[n], sizes[i]) == 0);
@@ -519,7 +519,7 @@ START_TEST(space_of_small_blocks_serves_large_ones)
 		help_succeeds(SASBlockFree(blocks[n], 4096) == 0);
 	large = SASRegionBlockAlloc(region, 4 * HELP_SEGMENT);
 	help_succeeds(large != NULL);
-	memset(large, 0x77, 4 * HELP_SEGMENT);
+	memset(help_map(large, 4 * HELP_SEGMENT), 0x77, 4 * HELP_SEGMENT);
 	help_succeeds(SASBlockFree(large, 4 * HELP_SEGMENT) == 0);
 	help_leave(region);
 	help_works(store);

@@ -172,7 +172,8 @@ START_TEST(call_after_kill_inside_calls_is_served)
 			store_is_clean(store);
 	}
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	printf("%ld kills inside calls: the next call of a peer took at most %.3f ms\n", kills, (double)longest / 1e6);
+	printf("%ld kills inside calls: the next call of a peer took at most %.3f ms\n", kills,
+	       (double)longest / 1e6);
 	ck_assert_uint_eq(info_of(region).recoveries - recoveries, (uint64_t)kills);
 	ck_assert_uint_eq(info_of(region).participants, 1);
 	ck_assert_uint_eq(info_of(region).bytesInUse, 0);

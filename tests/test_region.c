@@ -323,7 +323,7 @@ START_TEST(finder_and_pointers_persist_across_processes)
 	help_classic(store);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	first = SASBlockAlloc(4096);
-	second = SASBlockAlloc(2 * HELP_SEGMENT);
+	second = help_map(SASBlockAlloc(2 * HELP_SEGMENT), 2 * HELP_SEGMENT);
 	*first = (struct list){ second, 1 };
 	*second = (struct list){ first, 2 };
 	setSASFinder(first);
@@ -744,7 +744,8 @@ START_TEST(read_only_join_refuses_changes)
 {
 	char *store = help_store();
 	SASRegion_t region = help_create(store);
-	char *block = SASRegionBlockAlloc(region, 4096), *large = SASRegionBlockAlloc(region, HELP_SEGMENT);
+	char *block = SASRegionBlockAlloc(region, 4096);
+	char *large = help_map(SASRegionBlockAlloc(region, HELP_SEGMENT), HELP_SEGMENT);
 	uint64_t before;
 	SASBlockInfo found;
 
@@ -756,7 +757,7 @@ START_TEST(read_only_join_refuses_changes)
 	region = help_join(store, SAS_JOIN_READONLY);
 	ck_assert_ptr_eq(SASRegionFinder(region), block);
 	ck_assert_str_eq(block, "small");
-	ck_assert_str_eq(large, "large");
+	ck_assert_str_eq(help_map(large, 1), "large");
 	ck_assert_int_eq(SASBlockFind(large + 5, &found), 0);
 	ck_assert_ptr_eq(found.address, large);
 	ck_assert(help_info(region).flags & SAS_JOIN_READONLY);
@@ -802,6 +803,10 @@ START_TEST(segments_are_mapped_lazily_64_or_all)
 	SASRegionOptions o;
 	SASRegion_t region;
 
+	if (help_valgrind()) {
+		printf("left out: memcheck takes the first touch of a segment for a fault\n");
+		return;
+	}
 	help_options(&o, SAS_JOIN_CREATE | SAS_JOIN_SPARSE);
 	o.regionSize = 128 * HELP_SEGMENT;
 	region = SASRegionJoin(store, &o);
@@ -884,7 +889,8 @@ START_TEST(relocated_join_maps_elsewhere)
 {
 	char *store = help_store();
 	SASRegion_t region = help_create(store);
-	char *block = SASRegionBlockAlloc(region, 4096), *large = SASRegionBlockAlloc(region, 2 * HELP_SEGMENT);
+	char *block = SASRegionBlockAlloc(region, 4096);
+	char *large = help_map(SASRegionBlockAlloc(region, 2 * HELP_SEGMENT), 2 * HELP_SEGMENT);
 	SASRegionInfo info;
 	SASBlockInfo found;
 	void *taken;
@@ -909,6 +915,7 @@ START_TEST(relocated_join_maps_elsewhere)
 	ck_assert_uint_ne(info.mappedAt, HELP_BASE);
 	ck_assert_ptr_eq(SASRegionFinder(region), block);
 	ck_assert_str_eq(SASRegionAddress(region, block), "small");
+	help_map(large + HELP_SEGMENT, 8);
 	ck_assert_str_eq(SASRegionAddress(region, large + HELP_SEGMENT), "large");
 	help_fails(SASRegionAddress(region, (void *)(HELP_BASE + HELP_REGION)) == NULL, EFAULT);
 	ck_assert_int_eq(SASBlockFind(large + 1, &found), 0);
@@ -1226,12 +1233,13 @@ static int run_used(const char *store)
 static void exec_self(void *arg)
 {
 	struct family *f = arg;
-	char *block = SASRegionBlockAlloc(f->region, 4096), path[4096];
+	char *block = SASRegionBlockAlloc(f->region, 4096), path[4096], self[4096] = "";
 
 	strcpy(block, "before exec");
 	SASRegionSetFinder(f->region, block);
 	strcpy(path, help_info(f->region).path);
-	execl("/proc/self/exe", "test_region", "--used", path, (char *)NULL);
+	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof self - 1), 0);
+	execl(self, self, "--used", path, (char *)NULL);
 	_exit(25);
 }
 

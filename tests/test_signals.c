@@ -405,7 +405,7 @@ END_TEST
 
 static void die_in_ring(void *arg)
 {
-	/* ours(previous: over) <- over(below: ours): who joins while `over` stands, and chains to us, is a ring. */
+	/* ours(previous: over) <- over(below: ours): a ring, by a join while `over` stands. */
 	region = store_join(0);
 	install_over();
 	must(SASRegionLeave(region) == 0);

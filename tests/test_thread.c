@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread.c - threads: places taken and given up, many in a row and many at once, and ends in odd moments.
+ * test_thread.c - threads: places taken and given up, many in a row and many at once, and odd ends.
  */
 #include <config.h>
 

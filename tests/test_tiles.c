@@ -154,7 +154,8 @@ START_TEST(find_in_random_map_stays_inside)
 
 		for (unsigned u = 0; u < UNITS; u++)
 			words[u] = random_below(&state, 2) ? (uint32_t)random_next(&state)
-				   : sas_entry((uint32_t)random_below(&state, 4), (uint32_t)random_below(&state, 8), 1);
+				   : sas_entry((uint32_t)random_below(&state, 4),
+					       (uint32_t)random_below(&state, 8), 1);
 		while ((more = sas_tile_next(&map, &unit, &tile)) > 0) {
 			ck_assert_uint_le(tile.head + (1UL << tile.order), UNITS);
 			ck_assert_int_le(++steps, (int)UNITS);
@@ -227,12 +228,14 @@ static int is_whole(void)
 	while ((more = sas_tile_next(&map, &unit, &t)) > 0) {
 		old &= tile_agrees(&t, &before);
 		new &= tile_agrees(&t, &after);
-		if (sas_tile_find(&map, unit - 1, &found) != 0 || found.head != t.head || found.entry != t.entry)
+		if (sas_tile_find(&map, unit - 1, &found) != 0 || found.head != t.head ||
+		    found.entry != t.entry)
 			return 0;
 	}
 	/* M2: what says USED is the head of a block. */
 	for (unsigned u = 0; u < UNITS; u++)
-		if (sas_entry_state(words[u]) == SAS_M_USED && before.label[u] != u + 1 && after.label[u] != u + 1)
+		if (sas_entry_state(words[u]) == SAS_M_USED && before.label[u] != u + 1 &&
+		    after.label[u] != u + 1)
 			return 0;
 	return more == 0 && (old || new);
 }
@@ -278,9 +281,11 @@ static void after_instruction(int number, siginfo_t *info, void *context)
 static void step_call(void)
 {
 	memcpy(last_words, words, sizeof last_words);
-	__asm__ volatile("subq $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; addq $128, %%rsp" ::: "memory", "cc");
+	__asm__ volatile("subq $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; addq $128, %%rsp"
+			 ::: "memory", "cc");
 	make_call();
-	__asm__ volatile("subq $128, %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; addq $128, %%rsp" ::: "memory", "cc");
+	__asm__ volatile("subq $128, %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; addq $128, %%rsp"
+			 ::: "memory", "cc");
 }
 #else
 static void step_call(void)
@@ -306,7 +311,8 @@ static void do_call(int what, uint64_t unit, uint32_t order, uint32_t state, int
 		step_call();
 	else
 		make_call();
-	ck_assert_msg(!broken, "call %d of unit %lu, order %u: the map was broken at a store", what, (unsigned long)unit, order);
+	ck_assert_msg(!broken, "call %d of unit %lu, order %u: the map was broken at a store", what,
+		      (unsigned long)unit, order);
 	ck_assert(is_whole());
 	before = after;
 	ck_assert(is_whole());
@@ -340,7 +346,7 @@ static int is_free(uint64_t unit, uint64_t count)
 	return 1;
 }
 
-/* The tile of a run that is free as a whole may be smaller than the run: as the allocator merges, so may we. */
+/* A run that is free as a whole may be of several tiles: the allocator merges them, and so do we. */
 static void run_model(long operations, int step)
 {
 	uint64_t state = random_seed("tiles");
@@ -381,7 +387,8 @@ START_TEST(map_is_whole_after_each_store)
 {
 	handle_signal(SIGTRAP, after_instruction, 0);
 	run_model(size_of_test(200, 3000, 100000), 1);
-	printf("tiles: %lu instructions stepped, %lu stores, the map whole after each\n", steps_seen, stores_seen);
+	printf("tiles: %lu instructions stepped, %lu stores, the map whole after each\n", steps_seen,
+	       stores_seen);
 	ck_assert_uint_gt(stores_seen, 100);
 }
 END_TEST

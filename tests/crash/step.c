@@ -335,8 +335,8 @@ static void step_recovery(struct stepping *t, unsigned percent)
 void step_operation(struct stepping *t)
 {
 	if (t->op->flags & OP_CUT) {
-		for (unsigned percent = 15; percent < 100; percent += 16)
-			step_recovery(t, percent);
+		for (unsigned i = 1; i <= t->size.cuts; i++)
+			step_recovery(t, 100 * i / (t->size.cuts + 1));
 		return;
 	}
 	if (prepare_before(t) != 0)

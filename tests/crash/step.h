@@ -24,6 +24,7 @@ struct step_size {
 	unsigned run;           /* images of so many changes by one instruction in a row, then */
 	unsigned stride;        /* of each so manieth */
 	unsigned kills;         /* per operation */
+	unsigned cuts;          /* where an operation ends whose recovery is cut short */
 	int far;                /* also where there are many files */
 };
 

@@ -376,9 +376,13 @@ void watch_kill(struct watch *w)
 
 int watch_possible(const char **why)
 {
+	const char *preloaded = getenv("LD_PRELOAD");
 	struct watch w;
 	pid_t pid;
 
+	*why = "under valgrind it is valgrind that would be stepped";
+	if (preloaded && strstr(preloaded, "vgpreload"))
+		return 0;
 	*why = "ptrace(2) is refused here";
 	pid = fork();
 	if (pid == 0) {
