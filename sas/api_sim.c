@@ -10,6 +10,7 @@
 #include "block.h"
 #include "err.h"
 #include "persist.h"
+#include "rank.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "sassim.h"
@@ -260,6 +261,9 @@ void SASSeize(void)
 	if (!error)
 		error = sas_block_lock(r, t);
 	if (!error) {
+		/* From here on it is the program's, across calls: sas_table_lock() refuses it by t->seized. */
+		if (!t->seized)
+			sas_rank_give(SAS_RANK_BLOCK);
 		t->seized = r->run;
 		t->seizes++;
 	}

@@ -8,6 +8,7 @@
 #include "err.h"
 #include "index.h"
 #include "persist.h"
+#include "rank.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -45,8 +46,12 @@ void sas_block_release_seized(struct sas_thread *t)
 int sas_block_lock_raw(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
-	int died, error = sas_run_lock(&h->block_lock, &died);
+	int died, error;
 
+	sas_rank_take(SAS_RANK_BLOCK);
+	error = sas_run_lock(&h->block_lock, &died);
+	if (error)
+		sas_rank_give(SAS_RANK_BLOCK);
 	if (error)
 		return sas_fail(-error, "%s: the block lock cannot be taken: %s", r->path, strerror(-error));
 	if (died)
@@ -63,12 +68,15 @@ int sas_block_trylock_raw(struct sas_region *r)
 		error = pthread_mutex_consistent(&h->block_lock);
 		mark_dirty(h);
 	}
+	if (!error)
+		sas_rank_take(SAS_RANK_BLOCK);
 	return -error;
 }
 
 void sas_block_unlock_raw(struct sas_region *r)
 {
 	sas_run_unlock(&r->run->header->block_lock);
+	sas_rank_give(SAS_RANK_BLOCK);
 }
 
 /* A holder that died is recovered first, under the locks in their order: recover is sas_recover, or its form

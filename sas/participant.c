@@ -28,6 +28,7 @@
 #include "log.h"
 #include "persist.h"
 #include "port.h"
+#include "rank.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -212,7 +213,10 @@ int sas_table_lock(struct sas_region *r)
 
 	if (self && sas_has_seized(self, r))    /* its block_lock comes after table_lock */
 		return sas_fail(EDEADLK, "%s: this thread has seized it; SASRelease() comes first", r->path);
+	sas_rank_take(SAS_RANK_TABLE);
 	error = sas_run_lock(&r->run->header->table_lock, &died);
+	if (error)
+		sas_rank_give(SAS_RANK_TABLE);
 	/* Nothing to mend: every single store under it leaves the slots whole. */
 	return error ? sas_fail(-error, "%s: the participants' lock cannot be taken: %s", r->path, strerror(-error)) : 0;
 }
@@ -220,6 +224,7 @@ int sas_table_lock(struct sas_region *r)
 void sas_table_unlock(struct sas_region *r)
 {
 	sas_run_unlock(&r->run->header->table_lock);
+	sas_rank_give(SAS_RANK_TABLE);
 }
 
 static int grow_processes(struct sas_region *r)

@@ -20,6 +20,7 @@
 #include "index.h"
 #include "persist.h"
 #include "port.h"
+#include "rank.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -33,8 +34,18 @@ static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static uintptr_t range_low, range_high;
 static uint64_t serials;
 
-void sas_process_lock(void) { pthread_mutex_lock(&process_lock); }
-void sas_process_unlock(void) { pthread_mutex_unlock(&process_lock); }
+void sas_process_lock(void)
+{
+	sas_rank_take(SAS_RANK_PROCESS);
+	pthread_mutex_lock(&process_lock);
+}
+
+void sas_process_unlock(void)
+{
+	pthread_mutex_unlock(&process_lock);
+	sas_rank_give(SAS_RANK_PROCESS);
+}
+
 struct sas_region *sas_region_default(void) { return __atomic_load_n(&classic_region, __ATOMIC_ACQUIRE); }
 
 void sas_memrange(uintptr_t *low, uintptr_t *high)

@@ -71,7 +71,6 @@ struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
-	int locks;                      /* ranks held, a bit each: debug builds */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
 	struct sas_membership member[SAS_REGIONS_MAX];

@@ -8,7 +8,7 @@
 #include "step.h"
 #include "verify.h"
 
-#define PATIENCE 600            /* seconds for a child that is stepped */
+#define PATIENCE 3600           /* seconds for a child that is stepped */
 #define LONGEST_NS 1000000000UL /* that a call of a peer may take */
 #define SECOND_STEPS 6000U      /* of a recovery, and a little more */
 

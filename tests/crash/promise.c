@@ -307,7 +307,7 @@ static void check_joined(struct scene *s, const struct promises *p, SASRegion_t 
 		check_words(s, p);
 }
 
-/* --- a region that is refused: what its maps say, read as bytes */
+/* --- what the maps say, read as bytes: any mixture of their pages has the entries of these blocks */
 
 static uint32_t read_entry(struct scene *s, const char *path, uint64_t segment, uint64_t offset)
 {
@@ -360,10 +360,12 @@ static void check_entry(struct scene *s, const char *path, const struct sas_m_an
 			   entry);
 }
 
-static void check_refused(struct scene *s, const struct promises *p, const char *path)
+static void check_entries(struct scene *s, const struct promises *p, const char *path)
 {
 	struct sas_m_anchor a;
 
+	if (!p->exists)
+		return;
 	read_anchor(s, path, &a);
 	for (unsigned i = 0; i < PROMISES; i++)
 		if (p->blocks[i].held)
@@ -372,15 +374,15 @@ static void check_refused(struct scene *s, const struct promises *p, const char 
 
 void promise_verify(struct scene *s, const struct promises *p, const char *path)
 {
-	long problems = SASRegionCheck(path, NULL, NULL);
-	SASRegion_t region = SASRegionJoin(path, NULL);
+	SASRegion_t region;
 
-	s->torn = problems != 0;
 	s->verdict = 0;
+	check_entries(s, p, path);
+	s->torn = SASRegionCheck(path, NULL, NULL) != 0;
+	region = SASRegionJoin(path, NULL);
 	if (!region && errno == ENOENT && !p->exists && store_count(path) == 0)
 		return;
 	if (!region && errno == EUCLEAN && !p->disk) {
-		check_refused(s, p, path);
 		s->verdict = 2;
 		return;
 	}

@@ -16,7 +16,7 @@
 #include "verify.h"
 #include "watch.h"
 
-#define PATIENCE 600            /* seconds for a child that is stepped */
+#define PATIENCE 3600           /* seconds for a child that is stepped */
 #define TELL 5                  /* failures of an operation that are printed */
 
 /* --- failures */

@@ -380,6 +380,10 @@ int watch_possible(const char **why)
 	struct watch w;
 	pid_t pid;
 
+#if defined(__SANITIZE_THREAD__)
+	*why = "of one thread, one instruction at a time, ThreadSanitizer has nothing to tell";
+	return 0;
+#endif
 	*why = "under valgrind it is valgrind that would be stepped";
 	if (preloaded && strstr(preloaded, "vgpreload"))
 		return 0;

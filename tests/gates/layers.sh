@@ -13,7 +13,7 @@
 cd "$top_srcdir" || exit 99
 
 cat > "$work/table" <<'TABLE'
-0 port atomic err hash numa uuid xattr
+0 port atomic err hash numa rank uuid xattr
 1 layout layout_check
 2 region.h anchor buddy fault file index log persist run segment tiles xattr_describe
 3 runtime block block_list check check_map copy inspect log_grow participant recover
