@@ -149,7 +149,7 @@ plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_po
 # SASSync() leaves out all segments but the first.
 plant sync-left-out persist.c '/^int sas_sync(/,/^}/ s/^\t\terror = sas_port->fsync(fd)/\
 		error = n ? 0 : sas_port->fsync(fd)/' \
-	crash_power '1 2 3' 'content was synced|is lost' normal
+	crash_power '1 2 3' 'content was synced|is lost|map entry of the block' normal
 
 # The bytes that an intent changed are not synced before its log forgets them.
 plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!error/\twhile (0/' \
@@ -157,7 +157,7 @@ plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!e
 
 # A block that was allocated is not synced.
 plant publish-unsynced block.c '/^static int publish(/,/^}/ s/^\terror = sas_persist.*/\terror = 0;/' \
-	crash_power '1 2 3' 'is lost' normal
+	crash_power '1 2 3' 'is lost|map entry of the block' normal
 
 printf '%d faults planted, %d caught\n' "$planted" "$caught"
 test "$wrong" -eq 0

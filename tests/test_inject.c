@@ -392,7 +392,7 @@ static void check_life_after(struct life *l, int step)
 	expect(small != NULL, "no small block");
 	large = SASRegionBlockAlloc(l->region, LARGE);
 	expect(large != NULL, "no large block");
-	memset(large, 1, LARGE);
+	memset(help_map(large, LARGE), 1, LARGE);
 	expect(SASBlockFree(large, LARGE) == 0, "a large block cannot be freed");
 	expect(SASBlockFree(small, 4096) == 0, "a small block cannot be freed");
 	expect(SASRegionReset(l->region) == 0, "it cannot be reset");
@@ -487,7 +487,7 @@ static int is_chosen(const struct run *r, int kind, int kinds)
 		return 1;
 	if (help_size() == 1 && !r->durability)
 		return turn % kinds == 0;
-	return turn % (3 * kinds) == 0;
+	return turn % ((help_valgrind() ? 12 : 3) * kinds) == 0;
 }
 
 /* 0: good. */
@@ -838,6 +838,10 @@ START_TEST(join_with_few_descriptors_fails_with_emfile_or_works)
 	int open = help_descriptors(), worked = 0, refused = 0;
 	struct rlimit limit;
 
+	if (help_valgrind()) {
+		printf("left out: valgrind keeps descriptors of its own\n");
+		return;
+	}
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	for (rlim_t spare = 0; spare < 12; spare++) {
 		struct life l = { .store = help_store() };
