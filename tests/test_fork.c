@@ -218,6 +218,7 @@ END_TEST
 
 static volatile int stop;
 
+#ifndef __SANITIZE_THREAD__
 static void *call_always(void *arg)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
@@ -254,7 +255,6 @@ static void allocate_and_free(void *arg)
 	must(SASRegionListBlocks(region, SASBlock__IN_USE, NULL, 0) > 0);
 }
 
-#ifndef __SANITIZE_THREAD__
 START_TEST(fork_while_threads_are_inside_calls)
 {
 	pthread_t threads[5];
