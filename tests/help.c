@@ -279,8 +279,8 @@ void help_failed(const char *file, int line, const char *what, int holds, int fo
 	va_list args;
 
 	ck_assert_msg(holds, "%s:%d: %s does not hold (errno %d)", file, line, what, found);
-	ck_assert_msg(found == wanted, "%s:%d: %s: errno is %d (%s), not %d (%s): %s", file, line, what, found,
-		      strerror(found), wanted, strerror(wanted), sentence);
+	ck_assert_msg(found == wanted, "%s:%d: %s: errno is %d (%s), not %d (%s): %s", file, line, what,
+		      found, strerror(found), wanted, strerror(wanted), sentence);
 	va_start(args, wanted);
 	while ((text = va_arg(args, const char *)) != NULL)
 		ck_assert_msg(strstr(sentence, text) != NULL, "%s:%d: \"%s\" does not say \"%s\"", file, line,
@@ -320,7 +320,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
 }
 
-/* The signal is blocked, so it stays until somebody takes it; which child it is about is asked for each time. */
+/* The signal is blocked, so it stays until somebody takes it; which child it is about is asked each time. */
 int help_ended(pid_t pid, int milliseconds)
 {
 	uint64_t end = now() + (uint64_t)milliseconds * 1000000U, time;

@@ -71,7 +71,7 @@ void help_failed(const char *file, int line, const char *what, int holds, int fo
 pid_t help_fork(void (*body)(void *arg), void *arg);
 /* 1 as soon as the child has ended (somebody still has to wait for it), 0 when it has not by then. */
 int help_ended(pid_t pid, int milliseconds);
-/* Exit status, or 128 + signal. A child that is not done after so many seconds is killed and fails the test. */
+/* Exit status, or 128 + signal. A child that is not done after so many seconds is killed: the test fails. */
 int help_wait(pid_t pid, int seconds);
 /* The child succeeds. */
 void help_done(pid_t pid);

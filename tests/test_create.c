@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_create.c - making regions, and files that a join refuses: from other versions and machines, damaged, half
- * copied, foreign, or in the wrong place. A refusal names file and cause, and changes nothing.
+ * test_create.c - making regions, and files that a join refuses: from other versions and machines, damaged,
+ * half copied, foreign, or in the wrong place. A refusal names file and cause, and changes nothing.
  */
 #include <config.h>
 
@@ -26,7 +26,8 @@
 
 /* --- files by hand */
 
-static void transfer(const char *store, const char *name, uint64_t offset, void *bytes, size_t size, int write)
+static void transfer(const char *store, const char *name, uint64_t offset, void *bytes, size_t size,
+		     int write)
 {
 	int fd = open(help_path(store, name), O_RDWR | O_CLOEXEC);
 	ssize_t done;
@@ -362,7 +363,9 @@ END_TEST
 
 START_TEST(anchor_cut_short_is_refused)
 {
-	static const off_t sizes[] = { 0, 1, 4095, 4096, 8192, HELP_SEGMENT / 2, HELP_SEGMENT, HELP_SEGMENT + 4095 };
+	static const off_t sizes[] = {
+		0, 1, 4095, 4096, 8192, HELP_SEGMENT / 2, HELP_SEGMENT, HELP_SEGMENT + 4095,
+	};
 
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		char *store = make_store();
@@ -433,14 +436,14 @@ END_TEST
 START_TEST(segment_cut_short_or_damaged_is_refused)
 {
 	char *store = make_store();
-	uint64_t word;
+	uint64_t word, at = HELP_SEGMENT + offsetof(struct sas_m_trailer, checksum);
 
-	transfer(store, FIRST, HELP_SEGMENT + offsetof(struct sas_m_trailer, checksum), &word, sizeof word, 0);
+	transfer(store, FIRST, at, &word, sizeof word, 0);
 	word ^= 1;
-	transfer(store, FIRST, HELP_SEGMENT + offsetof(struct sas_m_trailer, checksum), &word, sizeof word, 1);
+	transfer(store, FIRST, at, &word, sizeof word, 1);
 	foreign_segment(store, EUCLEAN, "not this segment");
 	word ^= 1;
-	transfer(store, FIRST, HELP_SEGMENT + offsetof(struct sas_m_trailer, checksum), &word, sizeof word, 1);
+	transfer(store, FIRST, at, &word, sizeof word, 1);
 	accepted(store, SAS_JOIN_EAGER);
 	ck_assert_int_eq(truncate(help_path(store, FIRST), HELP_SEGMENT), 0);
 	foreign_segment(store, EUCLEAN, "cut short");
@@ -677,12 +680,13 @@ START_TEST(counts_in_run_file_beyond_its_size_are_not_followed)
 	char *store = make_store();
 
 	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		uint64_t at = offsetof(struct sas_run_header, thread_top);
 		uint32_t count = counts[i];
 
-		transfer(store, "SAS.run", offsetof(struct sas_run_header, thread_top), &count, sizeof count, 1);
+		transfer(store, "SAS.run", at, &count, sizeof count, 1);
 		accepted(store, 0);
-		count = counts[i];
-		transfer(store, "SAS.run", offsetof(struct sas_run_header, process_top), &count, sizeof count, 1);
+		at = offsetof(struct sas_run_header, process_top);
+		transfer(store, "SAS.run", at, &count, sizeof count, 1);
 		accepted(store, 0);
 	}
 	help_works(store);
@@ -757,7 +761,7 @@ static void join_copy(void *arg)
 	help_leave(region);
 }
 
-/* The copied SAS.run has slots and locks of processes that are no participants of the copy: nobody holds a file lock. */
+/* The copied SAS.run has slots and locks of processes that are no participants of the copy. */
 START_TEST(copied_run_file_with_slots_and_locks_of_others_is_not_believed)
 {
 	static const char *const files[] = { ANCHOR, FIRST, SECOND, "SAS.run" };
@@ -799,8 +803,9 @@ static TCase *add_case(Suite *s, const char *name)
 int main(void)
 {
 	Suite *s = suite_create("create");
-	TCase *make = add_case(s, "make"), *leftover = add_case(s, "leftover"), *anchor = add_case(s, "anchor"),
-	      *segment = add_case(s, "segment"), *kind = add_case(s, "kind"), *run = add_case(s, "run");
+	TCase *make = add_case(s, "make"), *leftover = add_case(s, "leftover"),
+	      *anchor = add_case(s, "anchor"), *segment = add_case(s, "segment"),
+	      *kind = add_case(s, "kind"), *run = add_case(s, "run");
 
 	umask(022);
 	tcase_add_test(make, create_writes_what_the_options_say);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_inject.c - every system call of the port made to fail, one at a time, in every step of a region's life.
+ * test_inject.c - every system call of the port made to fail, one at a time, in every step of a region's
+ * life.
  *
- * A run is a child that takes the steps of a life, with one fault in one of them: the n-th call of one entry of the
- * port fails with one error, once or from there on. The step fails with an errno and a sentence, or succeeds because there
- * is another way; it never hangs, crashes or keeps a descriptor; and with the faults gone the region is whole and works.
+ * A run is a child that takes the steps of a life, with one fault in one of them: the n-th call of one entry
+ * of the port fails with one error, once or from there on. The step fails with an errno and a sentence, or
+ * succeeds because there is another way; it never hangs, crashes or keeps a descriptor; and with the faults
+ * gone the region is whole and works.
  */
 #include <config.h>
 
@@ -52,13 +54,15 @@
 	X(int, mprotect, (void *address, size_t size, int protection), (address, size, protection)) \
 	X(int, madvise, (void *address, size_t size, int advice), (address, size, advice))         \
 	X(ssize_t, fgetxattr, (int fd, const char *name, void *value, size_t size), (fd, name, value, size)) \
-	X(int, fsetxattr, (int fd, const char *name, const void *value, size_t size), (fd, name, value, size)) \
+	X(int, fsetxattr, (int fd, const char *name, const void *value, size_t size),              \
+	  (fd, name, value, size))                                                                 \
 	X(ssize_t, getdents64, (int fd, void *buffer, size_t size), (fd, buffer, size))
 
 #define NAME(type, name, parameters, arguments) ENTRY_##name,
 enum entry {
 	ENTRIES(NAME)
-	ENTRY_close, ENTRY_munmap, ENTRY_fsync, ENTRY_fdatasync, ENTRY_msync, ENTRY_pread, ENTRY_pwrite, ENTRY_COUNT
+	ENTRY_close, ENTRY_munmap, ENTRY_fsync, ENTRY_fdatasync, ENTRY_msync, ENTRY_pread, ENTRY_pwrite,
+	ENTRY_COUNT
 };
 
 #define TEXT(type, name, parameters, arguments) #name,
@@ -127,21 +131,25 @@ static int fail_msync(void *address, size_t size, int flags)
 
 static size_t shortened(size_t size)
 {
-	return fault->error == SHORT && size > 1 ? size / 2 : size;
+	return size > 1 ? size / 2 : size;
 }
 
 static ssize_t fail_pread(int fd, void *buffer, size_t size, uint64_t offset)
 {
 	if (!strikes(ENTRY_pread))
 		return sas_port_linux.pread(fd, buffer, size, offset);
-	return fault->error == SHORT ? sas_port_linux.pread(fd, buffer, shortened(size), offset) : -fault->error;
+	if (fault->error != SHORT)
+		return -fault->error;
+	return sas_port_linux.pread(fd, buffer, shortened(size), offset);
 }
 
 static ssize_t fail_pwrite(int fd, const void *buffer, size_t size, uint64_t offset)
 {
 	if (!strikes(ENTRY_pwrite))
 		return sas_port_linux.pwrite(fd, buffer, size, offset);
-	return fault->error == SHORT ? sas_port_linux.pwrite(fd, buffer, shortened(size), offset) : -fault->error;
+	if (fault->error != SHORT)
+		return -fault->error;
+	return sas_port_linux.pwrite(fd, buffer, shortened(size), offset);
 }
 
 static struct sas_port port;
@@ -195,11 +203,6 @@ static const struct { enum entry entry; int errors[7]; } errors_of[] = {
 	{ ENTRY_getdents64, { EIO } },
 };
 
-static const char *error_name(int error)
-{
-	return error == SHORT ? "short" : strerror(error);
-}
-
 /* --- a life in steps */
 
 struct life {
@@ -252,9 +255,15 @@ static void do_leave(struct life *l)
 	l->region = NULL;
 }
 
-static void do_alloc_small(struct life *l) { l->failed = !(l->small = SASRegionBlockAlloc(l->region, 4096)); }
-static void do_alloc_half(struct life *l) { l->failed = !(l->half = SASRegionBlockAlloc(l->region, HELP_SEGMENT / 2)); }
-static void do_alloc_large(struct life *l) { l->failed = !(l->large = SASRegionBlockAlloc(l->region, LARGE)); }
+static void take(struct life *l, void **block, size_t size)
+{
+	*block = SASRegionBlockAlloc(l->region, size);
+	l->failed = !*block;
+}
+
+static void do_alloc_small(struct life *l) { take(l, &l->small, 4096); }
+static void do_alloc_half(struct life *l) { take(l, &l->half, HELP_SEGMENT / 2); }
+static void do_alloc_large(struct life *l) { take(l, &l->large, LARGE); }
 
 static void give(struct life *l, void **block, size_t size)
 {
@@ -304,8 +313,8 @@ static void do_fork(struct life *l)
 	if (pid == 0) {
 		void *block = SASRegionBlockAlloc(l->region, 4096);
 
-		expect(block || errno, "the child cannot allocate, without an errno");
-		expect(!block || SASBlockFree(block, 4096) == 0 || errno, "the child cannot free, without an errno");
+		expect(block || errno, "it cannot allocate, without an errno");
+		expect(!block || SASBlockFree(block, 4096) == 0 || errno, "it cannot free, without an errno");
 		SASRegionLeave(l->region);
 		_exit(0);
 	}
@@ -419,13 +428,18 @@ static void check_handle(struct life *l, int step)
 
 struct run { int step, entry, error, on, descriptors; long index; sas_durability_t durability; char *store; };
 
-static void run_life(void *arg)
+static void describe(const struct run *r)
 {
-	const struct run *r = arg;
+	snprintf(context, sizeof context, "%s%s: %s %s call %ld: %s", steps[r->step].name,
+		 r->durability ? " (disk)" : "", entry_names[r->entry], r->on ? "from" : "at", r->index,
+		 r->error == SHORT ? "short" : strerror(r->error));
+}
+
+static void run_life(const struct run *r)
+{
 	struct life l = { .store = r->store, .durability = r->durability };
 
-	snprintf(context, sizeof context, "%s%s: %s %s call %ld: %s", steps[r->step].name,
-		 r->durability ? " (disk)" : "", entry_names[r->entry], r->on ? "from" : "at", r->index, error_name(r->error));
+	describe(r);
 	install();
 	take_until(&l, r->step);
 	memset(fault, 0, sizeof *fault);
@@ -440,14 +454,15 @@ static void run_life(void *arg)
 	fault->armed = 0;
 	if (l.failed) {
 		expect(errno > 0 && errno < 200, "it fails without an errno");
-		expect((steps[r->step].kind & MUTE) || SASLastErrorMessage()[0], "it fails without a sentence");
+		expect((steps[r->step].kind & MUTE) || SASLastErrorMessage()[0],
+		       "it fails without a sentence");
 	}
 	check_handle(&l, r->step);
 	check_life_after(&l, r->step);
 	/* A descriptor that cannot be looked at may be the program's by now: it is left open. */
 	if (r->entry != ENTRY_fstat)
-		expect(help_descriptors() == r->descriptors, "%d descriptors are open, not %d", help_descriptors(),
-		       r->descriptors);
+		expect(help_descriptors() == r->descriptors, "%d descriptors are open, not %d",
+		       help_descriptors(), r->descriptors);
 }
 
 /* How often the step makes each call. */
@@ -478,7 +493,7 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 	munmap(shared, 4096);
 }
 
-/* Each call with each error, once and from there on; but in smaller tests a part of these, another one for each call. */
+/* Each call with each error, once and from there on; smaller tests take a part of these. */
 static int is_chosen(const struct run *r, int kind, int kinds)
 {
 	long turn = r->index + kind + r->step;
@@ -511,10 +526,9 @@ static int run_one(struct run *r)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	if (status == 0)
 		SASRegionRemovePath(r->store, 1);
-	else if (late || WIFSIGNALED(status))
-		fprintf(stderr, "%s%s: %s %s call %ld: %s: %s\n", steps[r->step].name, r->durability ? " (disk)" : "",
-			entry_names[r->entry], r->on ? "from" : "at", r->index, error_name(r->error),
-			late ? "hangs" : strsignal(WTERMSIG(status)));
+	describe(r);
+	if (late || WIFSIGNALED(status))
+		fprintf(stderr, "%s: %s\n", context, late ? "hangs" : strsignal(WTERMSIG(status)));
 	return status != 0;
 }
 
@@ -547,10 +561,11 @@ static unsigned run_entry(struct run *r, const int errors[], long count, unsigne
 
 START_TEST(step_with_one_fault_fails_clearly_or_succeeds)
 {
-	struct run r = { .step = _i % STEPS, .durability = _i < STEPS ? SASDurability__PROCESS : SASDurability__DISK };
+	struct run r = { .step = _i % STEPS };
 	unsigned runs = 0, bad = 0;
 	long counts[ENTRY_COUNT];
 
+	r.durability = _i < STEPS ? SASDurability__PROCESS : SASDurability__DISK;
 	count_calls(r.step, r.durability, counts);
 	for (size_t e = 0; e < sizeof errors_of / sizeof errors_of[0]; e++) {
 		r.entry = (int)errors_of[e].entry;
@@ -854,7 +869,8 @@ START_TEST(join_with_few_descriptors_fails_with_emfile_or_works)
 			refused++;
 		} else {
 			do_alloc_large(&l);
-			ck_assert_msg(!l.failed || errno == EMFILE, "errno %d: %s", errno, SASLastErrorMessage());
+			ck_assert_msg(!l.failed || errno == EMFILE, "errno %d: %s", errno,
+				      SASLastErrorMessage());
 			do_leave(&l);
 			worked++;
 		}

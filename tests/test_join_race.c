@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_join_race.c - many processes that create, join, leave, reset and remove at the same time, and are killed in the
- * middle. Whatever meets whatever: a join with SAS_JOIN_CREATE succeeds, and the files are whole.
+ * test_join_race.c - many processes that create, join, leave, reset and remove at the same time, and are
+ * killed in the middle. Whatever meets whatever: a join that may create succeeds, and the files are whole.
  */
 #include <config.h>
 
@@ -293,8 +293,8 @@ static void remove_by_path(void *arg)
 
 		if (number % 2) {
 			if (SASRegionRemovePath(board->store, number == 1) != 0)
-				ck_assert_msg(errno == ENOENT || errno == EBUSY || errno == ESTALE, "remove: %d %s", errno,
-					      SASLastErrorMessage());
+				ck_assert_msg(errno == ENOENT || errno == EBUSY || errno == ESTALE,
+					      "remove: %d %s", errno, SASLastErrorMessage());
 			continue;
 		}
 		region = try_join(SAS_JOIN_CREATE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_permission.c - what the file system allows: modes, owners, groups, read-only places, full disks, limits.
+ * test_permission.c - what the file system allows: modes, owners, groups, read-only places, full disks.
  * Tests that need root, another user or a mount are left out where they cannot be had, and say so.
  */
 #include <config.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_preallocated.c - a region in files that somebody else made at full size, where files can be neither cut, grown,
- * punched, linked nor deleted. The port refuses all that, and remembers who asked it of a segment.
+ * test_preallocated.c - a region in files that somebody else made at full size, where files can be neither
+ * cut, grown, punched, linked nor deleted. The port refuses all that, and counts who asks it of a segment.
  */
 #include <config.h>
 
@@ -88,7 +88,8 @@ static int refuse_unlinkat(int dir, const char *name, int flags)
 /* No new segment either, and no change of owner or mode. */
 static int refuse_creation(int dir, const char *name, int flags, unsigned mode)
 {
-	if ((flags & O_TMPFILE) == O_TMPFILE || ((flags & O_CREAT) && is_segment_name(name)) || (flags & O_TRUNC))
+	if ((flags & O_TMPFILE) == O_TMPFILE || ((flags & O_CREAT) && is_segment_name(name)) ||
+	    (flags & O_TRUNC))
 		return refuse(1, "openat");
 	return sas_port_linux.openat(dir, name, flags, mode);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_remove.c - the end of a region: remove and reset, what becomes of peers, and what an interrupted removal leaves.
+ * test_remove.c - the end of a region: remove and reset, what becomes of peers, and what an interrupted
+ * removal leaves.
  */
 #include <config.h>
 
@@ -84,8 +85,8 @@ END_TEST
 START_TEST(remove_path_deletes_only_files_it_recognises)
 {
 	static const char *const others[] = {
-		"README", "SAS00001.DAT.bak", "sas00001.dat", "SAS0000A.TXT", "SAS1.DAT", "SAS.run.old", "SAS.temp",
-		"SAS00009.DAT",
+		"README", "SAS00001.DAT.bak", "sas00001.dat", "SAS0000A.TXT", "SAS1.DAT", "SAS.run.old",
+		"SAS.temp", "SAS00009.DAT",
 	};
 	enum { OTHERS = sizeof others / sizeof others[0] };
 	char *store = make_store(), *other = make_store();
@@ -400,9 +401,10 @@ END_TEST
 
 static void stamp(const char *store, uint32_t life)
 {
+	off_t at = SAS_M_PAGE + offsetof(struct sas_m_state, life);
 	int fd = open(help_path(store, ANCHOR), O_RDWR | O_CLOEXEC);
 
-	ck_assert_int_eq(pwrite(fd, &life, sizeof life, SAS_M_PAGE + offsetof(struct sas_m_state, life)), sizeof life);
+	ck_assert_int_eq(pwrite(fd, &life, sizeof life, at), sizeof life);
 	close(fd);
 }
 
