@@ -151,8 +151,11 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	uint32_t number = 0;
 	int error;
 
+	/* Of a region that had this number before. A lock in it that this thread has seized must not be unmapped while held. */
+	if (m->run && t->seized == m->run)
+		sas_block_release_seized(t);
 	if (m->run)
-		give_up(m);             /* of a region that had this number before */
+		give_up(m);
 	error = sas_table_lock(r);
 	if (error)
 		return error;
