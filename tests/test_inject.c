@@ -799,11 +799,12 @@ END_TEST
 
 /* --- removal in the middle of a peer's call */
 
-static struct { char *store, *name; pid_t remover; } racing;
+static struct { struct help_gate now; pid_t remover; int raced; } racing;
 
 static void remove_beside(void *arg)
 {
 	sas_port = &sas_port_linux;
+	help_gate_await(&racing.now);
 	if (SASRegionRemovePath(arg, 1) != 0)
 		_exit(errno == EBUSY ? 0 : 1);
 }
@@ -812,7 +813,8 @@ static void remove_beside(void *arg)
 static int remove_before_link(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
 	port.linkat = sas_port_linux.linkat;
-	racing.remover = help_fork(remove_beside, racing.store);
+	racing.raced = 1;
+	help_gate_open(&racing.now);
 	help_ended(racing.remover, 2000);
 	return sas_port_linux.linkat(from_dir, from, to_dir, to, flags);
 }
@@ -829,14 +831,17 @@ START_TEST(segment_made_beside_a_removal_is_no_orphan)
 		do_create(&l);
 		help_succeeds(!l.failed);
 		help_succeeds(SASRegionBlockAlloc(l.region, HELP_SEGMENT / 2) != NULL);
-		racing.store = l.store;
+		racing.raced = 0;
+		help_gate_make(&racing.now);
+		racing.remover = help_fork(remove_beside, l.store);
 		port = sas_port_linux;
 		port.linkat = remove_before_link;
 		sas_port = &port;
 		block = SASRegionBlockAlloc(l.region, sizes[i]);
 		ck_assert_msg(block != NULL || errno == ESTALE, "alloc: %s", SASLastErrorMessage());
-		ck_assert_int_gt(racing.remover, 0);
+		ck_assert_int_eq(racing.raced, 1);
 		help_done(racing.remover);
+		help_gate_drop(&racing.now);
 		sas_port = &sas_port_linux;
 		help_leave(l.region);
 		help_works(l.store);
