@@ -471,7 +471,7 @@ static int alloc_in_call(struct sas_region *r, struct sas_thread *t, uint64_t si
 	sas_block_unlock(r, t);
 	sas_err_flush();
 	if (!error)
-		sas_store_relaxed_u64(&slot->allocations, sas_load_relaxed_u64(&slot->allocations) + 1);
+		sas_run_count(&slot->counters.allocations);
 	return error;
 }
 
@@ -607,7 +607,7 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 	}
 	if (!error) {
 		slot = &r->run->threads[sas_thread_slot(t, r)];
-		sas_store_relaxed_u64(&slot->frees, sas_load_relaxed_u64(&slot->frees) + 1);
+		sas_run_count(&slot->counters.frees);
 	}
 	return sas_call_result(t, r, error);
 }

@@ -87,7 +87,8 @@ static int grow_threads(struct sas_region *r)
 
 	if (top + SAS_RUN_STEP > SAS_RUN_THREADS)
 		return sas_fail(EAGAIN, "%s: all %u thread slots are in use", r->path, SAS_RUN_THREADS);
-	error = sas_run_reserve(r, r->run, SAS_RUN_THREAD_OFFSET + top * 256UL, SAS_RUN_STEP * 256UL);
+	error = sas_run_reserve(r, r->run, SAS_RUN_THREAD_OFFSET + top * sizeof(struct sas_run_thread),
+				SAS_RUN_STEP * sizeof(struct sas_run_thread));
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more threads: %s", r->path, strerror(-error));
 	for (uint32_t i = top; i < top + SAS_RUN_STEP && !error; i++) {

@@ -11,6 +11,7 @@
 #define SAS_RANK_PROCESS 1U
 #define SAS_RANK_TABLE 3U
 #define SAS_RANK_BLOCK 5U
+#define SAS_RANK_GROW 6U
 
 #ifdef SAS_DEBUG
 void sas_rank_take(unsigned rank);

@@ -14,6 +14,7 @@
 #include "hash.h"
 #include "index.h"
 #include "port.h"
+#include "rank.h"
 #include "run.h"
 #include "region.h"
 #include "segment.h"
@@ -89,6 +90,26 @@ void sas_run_unlock(pthread_mutex_t *lock)
 	pthread_mutex_unlock(lock);
 }
 
+int sas_run_grow_lock(struct sas_region *r)
+{
+	int died, error;
+
+	sas_rank_take(SAS_RANK_GROW);
+	error = sas_run_lock(&r->run->header->grow_lock, &died);
+	if (error) {
+		sas_rank_give(SAS_RANK_GROW);
+		return sas_fail(-error, "%s/" SAS_RUN_NAME ": the lock of its space cannot be taken: %s", r->path,
+				strerror(-error));
+	}
+	return 0;
+}
+
+void sas_run_grow_unlock(struct sas_region *r)
+{
+	sas_run_unlock(&r->run->header->grow_lock);
+	sas_rank_give(SAS_RANK_GROW);
+}
+
 int sas_run_fd(struct sas_region *r, struct sas_run *run)
 {
 	int dir, fd;
@@ -119,19 +140,34 @@ int sas_run_show(struct sas_region *r, int on)
 	return fd < 0 ? fd : sas_port->ofd_lock(fd, on ? F_RDLCK : F_UNLCK, 0, 1);
 }
 
+/* Where there is no fallocate, writing the bytes takes their space; bytes that are there stay. The caller's lock keeps others
+ * from using the range meanwhile. */
+static int fill(int fd, uint64_t offset, uint64_t size)
+{
+	char page[4096];
+	struct stat st;
+	int error = sas_port->fstat(fd, &st);
+
+	for (uint64_t at = offset, end = offset + size; !error && at < end; at = (at | 4095) + 1) {
+		uint64_t length = 4096 - (at & 4095);
+		uint64_t there = at >= (uint64_t)st.st_size ? 0 : (uint64_t)st.st_size - at;
+
+		if (length > end - at)
+			length = end - at;
+		memset(page, 0, sizeof page);
+		if (there)
+			error = sas_port_pread_all(fd, page, there < length ? there : length, at);
+		if (!error)
+			error = sas_port_pwrite_all(fd, page, length, at);
+	}
+	return error;
+}
+
 int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size)
 {
-	static const char zero[4096];
-	struct stat st;
 	int fd = sas_run_fd(r, run), error = fd < 0 ? fd : sas_port->fallocate(fd, 0, offset, size);
 
-	if (error != -EOPNOTSUPP)
-		return error;
-	/* No fallocate here: writing the bytes takes their space as well, where nothing is written yet. */
-	error = sas_port->fstat(fd, &st);
-	for (uint64_t at = (uint64_t)st.st_size; !error && at < offset + size; at = (at | 4095) + 1)
-		error = sas_port_pwrite_all(fd, zero, 4096 - (at & 4095), at);
-	return error;
+	return error == -EOPNOTSUPP ? fill(fd, offset, size) : error;
 }
 
 static int map_run(struct sas_run *run)
@@ -144,6 +180,8 @@ static int map_run(struct sas_run *run)
 	run->header = p;
 	run->processes = (void *)((char *)p + SAS_RUN_PROCESS_OFFSET);
 	run->threads = (void *)((char *)p + SAS_RUN_THREAD_OFFSET);
+	run->pages = (void *)((char *)p + SAS_RUN_PAGE_OFFSET);
+	run->lines = (void *)((char *)p + SAS_RUN_LOCK_OFFSET);
 	run->index = (char *)p + SAS_RUN_INDEX_OFFSET;
 	return 0;
 }
@@ -172,7 +210,11 @@ static int slots_sound(const struct sas_run *run, uint64_t file_size)
 {
 	uint64_t threads = sas_load_relaxed_u32(&run->header->thread_top);
 
-	if (threads > SAS_RUN_THREADS || SAS_RUN_THREAD_OFFSET + threads * 256 > file_size ||
+	if (sas_load_relaxed_u32(&run->header->page_top) > SAS_RUN_PAGES ||
+	    sas_load_relaxed_u32(&run->header->line_space) > SAS_RUN_LINES ||
+	    sas_load_relaxed_u32(&run->header->line_top) > sas_load_relaxed_u32(&run->header->line_space))
+		return 0;
+	if (threads > SAS_RUN_THREADS || SAS_RUN_THREAD_OFFSET + threads * sizeof run->threads[0] > file_size ||
 	    sas_load_relaxed_u32(&run->header->process_top) > SAS_RUN_PROCESSES)
 		return 0;
 	for (uint64_t i = 0; i < threads; i++)
@@ -195,7 +237,7 @@ static int usable(const struct sas_region *r, const struct sas_run *run, uint64_
 	return sas_m_load_acquire_u64(&h->magic) == SAS_RUN_MAGIC && h->layout == sas_run_layout() &&
 	       memcmp(h->boot_id, boot, 16) == 0 && memcmp(h->uuid, r->anchor.uuid, 16) == 0 &&
 	       h->generation == r->anchor.generation && h->device == run->device && h->inode == run->inode &&
-	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && slots_sound(run, file_size);
+	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && is_sound(&h->grow_lock) && slots_sound(run, file_size);
 }
 
 static int is_held(const pthread_mutex_t *lock)
@@ -234,6 +276,8 @@ static int make_header(struct sas_region *r, struct sas_run *run)
 	error = sas_run_make_lock(&h->table_lock);
 	if (!error)
 		error = sas_run_make_lock(&h->block_lock);
+	if (!error)
+		error = sas_run_make_lock(&h->grow_lock);
 	sas_store_relaxed_u32(&h->index_epoch, 1);
 	if (!error)
 		sas_m_store_release_u64(&h->magic, SAS_RUN_MAGIC);

@@ -7,12 +7,13 @@
  * the C library's process-shared mutexes; `layout` tells which library and compiler made them.
  *
  * The file is mapped at its largest size; file space is taken as it grows, so that no store
- * meets a hole: thread and process slots in steps, the index of a segment when it is first built.
+ * meets a hole: slots, pages and lock lines in steps, the index of a segment when it is first built.
  *
- * Locks (see region.h for the order): table_lock covers the slots' allocation, the top counts, and
- * the transitions of `clean` in the anchor. block_lock covers the maps and everything in the index area.
- * Crash: both locks are robust. The slots are changed so that each single store leaves them whole;
- * the index is covered by the REINDEX intent of the thread that changes it.
+ * Locks (see runtime.h for the order): table_lock covers the slots' allocation, the top counts, and
+ * the transitions of `clean` in the anchor. block_lock covers the maps and everything in the index area. grow_lock
+ * covers the file space of pages and lock lines, and the chaining of lines.
+ * Crash: the locks are robust. The slots are changed so that each single store leaves them whole;
+ * the index is covered by the REINDEX intent of the thread that changes it; line_link tells whether a line has been chained.
  */
 #ifndef SAS_RUN_H
 #define SAS_RUN_H
@@ -42,6 +43,11 @@ struct sas_run_header {
 	sas_u32_t index_epoch;          /* an index of another epoch is stale */
 	sas_u32_t poisoned;             /* a sync failed: nothing is durable until all have left */
 	sas_u64_t directory_time;       /* st_mtime of the directory, ns, when all files were last seen in place */
+	sas_u32_t page_top;             /* pages below have file space */
+	sas_u32_t line_space, line_top; /* lock lines that have file space, and that are in chains */
+	sas_u32_t line_link;            /* the line + 1 that the line at line_top is being chained to */
+	sas_u64_t lock_looked;          /* CLOCK_MONOTONIC, ns: when a waiter last looked for the dead */
+	pthread_mutex_t grow_lock __attribute__((aligned(64)));
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
 	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
 	sas_u64_t dirty_owner;          /* the holder that died */
@@ -64,7 +70,19 @@ struct sas_run_process {
 	uint8_t reserved[88];
 };
 
-/* A thread that has called. 256 bytes. Its intent log has the same number. */
+/* Written by the owner alone, with plain stores; anybody reads them. They count on through the slot's lives. */
+struct sas_run_counters {
+	sas_u64_t allocations, frees;   /* of blocks */
+	sas_u64_t lock_waits;           /* locks that were not had at once */
+	sas_u64_t faults;               /* segments mapped by the fault handler */
+	sas_u64_t recoveries;           /* dead threads recovered */
+	sas_u64_t deferred, reclaimed;  /* epochs */
+	uint64_t reserved;
+};
+
+#define SAS_RUN_HOLDS 16U       /* records in the slot; further ones in pages */
+
+/* A thread that has called. 512 bytes. Its intent log has the same number. */
 struct sas_run_thread {
 	pthread_mutex_t life;           /* robust; held as long as the thread lives; first, its first word is the
 					 * futex word: 0 free, else the owner's id and FUTEX_OWNER_DIED */
@@ -72,25 +90,55 @@ struct sas_run_thread {
 	uint32_t process;
 	uint32_t tid;
 	uint32_t generation;
-	sas_u64_t allocations, frees;   /* written by the owner alone */
 	uint64_t token;                 /* of the process: its slot may be another's by now */
 	uint32_t lives;                 /* counts the threads that have had this slot */
-	uint8_t reserved[148];
+	sas_u32_t lock_saved;           /* hold.h: evidence, by whoever changes a lock's word next */
+	uint8_t reserved_1[32];
+	sas_u64_t lock_pending __attribute__((aligned(64)));    /* hold.h */
+	sas_u64_t epoch;                /* epoch.h: 0 outside critical sections */
+	uint8_t reserved_2[48];
+	struct sas_run_counters counters __attribute__((aligned(64)));
+	sas_u64_t lock_wait __attribute__((aligned(64)));       /* hold.h: what it waits for; 0: nothing */
+	sas_u64_t lock_wait_since;      /* CLOCK_REALTIME, ns */
+	sas_u32_t lock_latch;           /* lock_table.h: the bucket + 1 whose latch it may hold */
+	uint8_t reserved_3[44];
+	sas_u32_t holds[SAS_RUN_HOLDS] __attribute__((aligned(64)));    /* hold.h */
+	uint8_t reserved_4[128];
 };
+
+/* A page that a thread slot owns, for what does not fit into the slot: see run_page.h. */
+#define SAS_RUN_PAGE 4096UL
+#define SAS_RUN_PAGES 8192U
+struct sas_run_page {
+	sas_u32_t owner;                /* slot + 1; 0 free */
+	uint32_t kind;
+	uint8_t bytes[SAS_RUN_PAGE - 8];
+};
+
+/* The table of the address locks (lock_table.h): so many buckets of one line each, then lines that they overflow into. */
+#define SAS_RUN_LINE 128UL
+#define SAS_RUN_BUCKETS 32768U
+#define SAS_RUN_LINES (16U * SAS_RUN_BUCKETS)
+struct sas_run_line;
 
 #define SAS_RUN_PROCESS_OFFSET 4096UL
 #define SAS_RUN_THREAD_OFFSET (SAS_RUN_PROCESS_OFFSET + SAS_RUN_PROCESSES * 128UL)
-#define SAS_RUN_INDEX_OFFSET (SAS_RUN_THREAD_OFFSET + SAS_RUN_THREADS * 256UL)
+#define SAS_RUN_PAGE_OFFSET (SAS_RUN_THREAD_OFFSET + SAS_RUN_THREADS * 512UL)
+#define SAS_RUN_LOCK_OFFSET (SAS_RUN_PAGE_OFFSET + SAS_RUN_PAGES * SAS_RUN_PAGE)
+#define SAS_RUN_INDEX_OFFSET (SAS_RUN_LOCK_OFFSET + SAS_RUN_LINES * SAS_RUN_LINE)
 
 _Static_assert(sizeof(struct sas_run_header) <= 4096, "run header");
 _Static_assert(sizeof(struct sas_run_process) == 128, "process slot");
-_Static_assert(sizeof(struct sas_run_thread) == 256, "thread slot");
+_Static_assert(sizeof(struct sas_run_thread) == 512, "thread slot");
+_Static_assert(sizeof(struct sas_run_page) == SAS_RUN_PAGE, "page");
 
 /* A mapping of SAS.run. Threads hold mutexes in it, so it stays until the last of them has let go. */
 struct sas_run {
 	struct sas_run_header *header;
 	struct sas_run_process *processes;
 	struct sas_run_thread *threads;
+	struct sas_run_page *pages;
+	struct sas_run_line *lines;
 	char *index;
 	size_t size;                    /* of the mapping */
 	int fd;
@@ -100,6 +148,12 @@ struct sas_run {
 };
 
 struct sas_region;
+
+/* A counter of the calling thread's slot: nobody else writes it. */
+static inline void sas_run_count(sas_u64_t *counter)
+{
+	sas_store_relaxed_u64(counter, sas_load_relaxed_u64(counter) + 1);
+}
 
 /* What tells C libraries with other mutexes apart. */
 uint64_t sas_run_layout(void);
@@ -123,5 +177,8 @@ int sas_run_show(struct sas_region *r, int on);
 int sas_run_make_lock(pthread_mutex_t *lock);
 int sas_run_lock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
+/* grow_lock, the last one in the order. */
+int sas_run_grow_lock(struct sas_region *r);
+void sas_run_grow_unlock(struct sas_region *r);
 
 #endif

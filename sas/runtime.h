@@ -8,6 +8,7 @@
  *   3  table_lock        SAS.run: slots
  *   4  a dead thread's life mutex, by who recovers it; a living one is only tried
  *   5  block_lock        SAS.run: maps and index
+ *   6  grow_lock         SAS.run: file space of pages and lock lines
  *
  * Multi-host: table_lock and block_lock stand for the address locks of the anchor's state page
  * and of a segment's map; nothing in a segment names a pid, a descriptor or a mutex.
