@@ -25,17 +25,20 @@
 #include <unistd.h>
 #include "block.h"
 #include "err.h"
+#include "lock.h"
 #include "log.h"
 #include "persist.h"
 #include "port.h"
 #include "rank.h"
+#include "run_page.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
 
 static pthread_key_t thread_key;
-static __thread struct sas_thread *self __attribute__((tls_model("initial-exec")));
-static volatile uint32_t *fork_word;    /* 1; the kernel makes it 0 in a child */
+__thread struct sas_thread *sas_self __attribute__((tls_model("initial-exec")));
+volatile uint32_t *sas_fork_word;
+static uint32_t epochs = 1;              /* values of *sas_fork_word so far */
 
 /* --- slots of threads */
 
@@ -43,6 +46,12 @@ static void give_up(struct sas_membership *m)
 {
 	struct sas_run_thread *slot = &m->run->threads[m->slot];
 
+	uint32_t held = m->locks ? sas_locks_give_all(m->locks) : 0;
+
+	if (held)
+		sas_note(SAS_ERR_WARNING, "a thread that leaves a region held %u locks in it, which are given back", held);
+	sas_locks_free(m->locks);
+	sas_run_page_give_all(m->run, m->slot + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	pthread_mutex_unlock(&slot->life);
 	sas_run_drop(m->run);
@@ -55,17 +64,22 @@ static void thread_end(void *arg)
 
 	/* A thread that ends inside a call, or while it holds something, counts as dead: its mutex stays
 	 * locked, and the kernel marks it. */
-	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
-		if (t->member[i].run && !t->depth && !t->seized)
-			give_up(&t->member[i]);
-	self = NULL;
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_membership *m = &t->member[i];
+
+		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks)))
+			give_up(m);
+		else if (m->locks)
+			sas_locks_free(m->locks);
+	}
+	sas_self = NULL;
 	if (!t->depth && !t->seized)
 		free(t);
 }
 
 static struct sas_thread *this_thread(void)
 {
-	struct sas_thread *t = self;
+	struct sas_thread *t = sas_self;
 
 	if (t)
 		return t;
@@ -74,7 +88,7 @@ static struct sas_thread *this_thread(void)
 		free(t);
 		t = NULL;
 	}
-	self = t;
+	sas_self = t;
 	return t;
 }
 
@@ -177,10 +191,13 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	m->slot = number;
 	m->serial = r->serial;
 	/* Something is left there when an intent could not be ended. */
-	log = sas_log_at(r, number);
-	error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	log = r->flags & SAS_JOIN_READONLY ? NULL : sas_log_at(r, number);
+	if (log)
+		error = sas_log_recover(r, log);
+	else if (!(r->flags & SAS_JOIN_READONLY))
+		error = -EUCLEAN;
 	/* The last log is always kept for the thread that makes more. */
-	if (error >= 0 && number + 1 >= sas_log_available(r))
+	if (log && error >= 0 && number + 1 >= sas_log_available(r))
 		error = sas_log_grow(r, number);
 	if (error < 0)
 		give_up(m);
@@ -201,7 +218,7 @@ int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r)
 
 void sas_thread_release(struct sas_region *r)
 {
-	struct sas_thread *t = self;
+	struct sas_thread *t = sas_self;
 
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
@@ -215,7 +232,7 @@ int sas_table_lock(struct sas_region *r)
 {
 	int died, error;
 
-	if (self && sas_has_seized(self, r))    /* its block_lock comes after table_lock */
+	if (sas_self && sas_has_seized(sas_self, r))    /* its block_lock comes after table_lock */
 		return sas_fail(EDEADLK, "%s: this thread has seized it; SASRelease() comes first", r->path);
 	sas_rank_take(SAS_RANK_TABLE);
 	error = sas_run_lock(&r->run->header->table_lock, &died);
@@ -362,9 +379,18 @@ int sas_process_register(struct sas_region *r)
 	return error;
 }
 
+/* Process lock held, or the only thread. */
+static void forget_shortcuts(void)
+{
+	if (++epochs == 0)
+		epochs = 1;
+	*sas_fork_word = epochs;
+}
+
 /* table_lock held. */
 void sas_process_unregister(struct sas_region *r, struct sas_living *left)
 {
+	forget_shortcuts();
 	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
 	if (sas_port_is(r->run->fd, r->run->device, r->run->inode))
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(r->process - 1), 1);
@@ -387,10 +413,23 @@ static void forget(struct sas_region *r)
 	}
 }
 
+/* The memory of its locks stays for its next ones: this may be the child of a raw clone(2), where free() could hang. */
+static void forget_thread(struct sas_thread *t)
+{
+	struct sas_thread old = *t;
+
+	memset(t, 0, sizeof *t);
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		t->member[i].locks = old.member[i].locks;
+		if (t->member[i].locks)
+			sas_locks_forget(t->member[i].locks);
+	}
+}
+
 static void in_child(void)
 {
-	if (self)
-		memset(self, 0, sizeof *self);
+	if (sas_self)
+		forget_thread(sas_self);
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
@@ -398,7 +437,7 @@ static void in_child(void)
 		if (r)
 			forget(r);
 	}
-	*fork_word = 1;
+	forget_shortcuts();
 }
 
 static void after_fork_in_child(void)
@@ -414,12 +453,12 @@ static void start(void)
 	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	static volatile uint32_t always = 1;
 
-	fork_word = &always;
+	sas_fork_word = &always;
 	if (!SAS_MAP_FAILED(page)) {
-		fork_word = page;
-		*fork_word = 1;
+		sas_fork_word = page;
+		*sas_fork_word = epochs;
 		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
-			fork_word = &always;
+			sas_fork_word = &always;
 	}
 	pthread_key_create(&thread_key, thread_end);
 	pthread_atfork(sas_process_lock, sas_process_unlock, after_fork_in_child);
@@ -428,10 +467,9 @@ static void start(void)
 /* --- the frame of a call */
 
 /* Reset and remove stamp the region before they touch it; a region formatted anew in place has another generation. */
-static int check_alive(struct sas_region *r)
+int sas_region_alive(struct sas_region *r)
 {
-	if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE ||
-	    sas_m_load_relaxed_u32(&r->live->generation) != r->anchor.generation)
+	if (!sas_region_is_alive(r))
 		return sas_fail(ESTALE, "%s: the region was reset or removed; leave it, and join again", r->path);
 	return 0;
 }
@@ -439,12 +477,12 @@ static int check_alive(struct sas_region *r)
 /* What fails beside a reset or removal fails for that reason, whatever it met first. */
 static int why(struct sas_region *r, int error)
 {
-	return check_alive(r) != 0 ? -ESTALE : error;
+	return sas_region_alive(r) != 0 ? -ESTALE : error;
 }
 
 static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 {
-	int error = check_alive(r);
+	int error = sas_region_alive(r);
 
 	if (error)
 		return error;
@@ -468,7 +506,7 @@ int sas_frame_begin(struct sas_thread **thread)
 	int cancel;
 
 	pthread_once(&started, start);
-	if (*fork_word == 0)
+	if (*sas_fork_word == 0)
 		in_child();
 	t = this_thread();
 	if (!t)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,12 +233,34 @@ static ssize_t linux_getdents64(int fd, void *buffer, size_t size)
 	return UNINTERRUPTED(syscall(SYS_getdents64, fd, buffer, size));
 }
 
+static int linux_futex_wait(const uint32_t *word, uint32_t expected, uint64_t nanoseconds)
+{
+	struct timespec t = { (time_t)(nanoseconds / 1000000000U), (long)(nanoseconds % 1000000000U) };
+
+	if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &t, NULL, 0) == 0 || errno == EAGAIN)
+		return 0;
+	return -errno;
+}
+
+static int linux_futex_wake(const uint32_t *word, int count)
+{
+	return (int)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
 static uint64_t linux_now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t linux_now_real_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
 static uint64_t linux_now_s(void)
@@ -277,7 +300,10 @@ const struct sas_port sas_port_linux = {
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,
 	.getdents64 = linux_getdents64,
+	.futex_wait = linux_futex_wait,
+	.futex_wake = linux_futex_wake,
 	.now_ns = linux_now_ns,
+	.now_real_ns = linux_now_real_ns,
 	.now_s = linux_now_s,
 };
 

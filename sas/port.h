@@ -4,7 +4,7 @@
  *
  * Every system call goes through this table, so that tests can make each of them fail, and record
  * what has been synced. Each entry behaves as the system call of its name, but gives -errno
- * instead of -1, and is never interrupted: EINTR is retried, except in `close`. Entries marked (h)
+ * instead of -1, and is never interrupted: EINTR is retried, except in `close` and `futex_wait`. Entries marked (h)
  * are called by the fault handler: plain system calls, async-signal-safe.
  */
 #ifndef SAS_PORT_H
@@ -46,7 +46,11 @@ struct sas_port {
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	int (*fsetxattr)(int fd, const char *name, const void *value, size_t size);
 	ssize_t (*getdents64)(int fd, void *buffer, size_t size);
+	/* 0: woken, or *word was not `expected`; -ETIMEDOUT; -EINTR. Between processes. */
+	int (*futex_wait)(const uint32_t *word, uint32_t expected, uint64_t nanoseconds);
+	int (*futex_wake)(const uint32_t *word, int count);     /* how many */
 	uint64_t (*now_ns)(void);                       /* CLOCK_MONOTONIC */
+	uint64_t (*now_real_ns)(void);                  /* CLOCK_REALTIME */
 	uint64_t (*now_s)(void);                        /* CLOCK_REALTIME, seconds since 1970 */
 };
 

@@ -20,9 +20,11 @@
 #include <string.h>
 #include "block.h"
 #include "err.h"
+#include "hold.h"
 #include "index.h"
 #include "log.h"
 #include "port.h"
+#include "run_page.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -32,12 +34,19 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
 	struct sas_m_log *log = sas_log_at(r, number);
-	int error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	int error;
 
+	sas_hold_recover(r->run, number);
+	if (r->flags & SAS_JOIN_READONLY)       /* the log is left to who may write */
+		return 0;
+	error = log ? sas_log_recover(r, log) : -EUCLEAN;
 	if (error < 0)
 		return error;
+	sas_run_page_give_all(r->run, number + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	sas_fetch_add_relaxed_u32(&r->run->header->recoveries, 1);
+	if (sas_own_slot(r))
+		sas_run_count(&sas_own_slot(r)->counters.recoveries);
 	return 0;
 }
 
@@ -98,7 +107,7 @@ int sas_recover_locked(struct sas_region *r)
 	int count = 0, error;
 
 	if (r->flags & SAS_JOIN_READONLY)
-		return 0;
+		dirty = 0;
 	error = dirty ? await_holder(r) : 0;
 	if (error)
 		return error;
@@ -114,6 +123,20 @@ int sas_recover_locked(struct sas_region *r)
 		sas_store_release_u32(&h->block_dirty, 0);
 	}
 	return count;
+}
+
+int sas_any_dead(const struct sas_region *r)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		const struct sas_run_thread *slot = &r->run->threads[i];
+
+		if ((__atomic_load_n(&slot->life.__data.__lock, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) &&
+		    sas_load_acquire_u32(&slot->state) == SAS_RUN_USED)
+			return 1;
+	}
+	return 0;
 }
 
 int sas_recover(struct sas_region *r)

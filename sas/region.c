@@ -28,6 +28,7 @@
 #define MAP_AT_ONCE 64          /* segments that a classic join maps: programs hand addresses to system calls */
 
 struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
+sas_u32_t sas_regions_top;
 static struct sas_region *classic_region;
 static uint32_t classic_joins;          /* of its joins, those by classic calls */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -157,6 +158,8 @@ static void publish(struct sas_region *r)
 	sas_store_relaxed_u64(&slot->base, r->base);
 	sas_store_relaxed_u64(&slot->size, r->end - r->base);
 	sas_store_relaxed_u64(&slot->memory, r->memory);
+	if (sas_load_relaxed_u32(&sas_regions_top) <= r->number)
+		sas_store_release_u32(&sas_regions_top, r->number + 1);
 	sas_store_seq_cst_ptr(&slot->region, r);
 	sas_fault_install();
 }

@@ -66,8 +66,15 @@ struct sas_region_slot {
 	sas_u32_t handlers;             /* fault handlers that use the region */
 };
 extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
+extern sas_u32_t sas_regions_top;       /* those at and after it were never used */
 
-struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
+struct sas_locks;
+struct sas_membership {
+	uint64_t serial;
+	uint32_t slot;
+	struct sas_run *run;            /* NULL: none */
+	struct sas_locks *locks;        /* NULL: it has taken none here */
+};
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
@@ -76,7 +83,17 @@ struct sas_thread {
 	struct sas_membership member[SAS_REGIONS_MAX];
 };
 
+/* The calling thread's record, NULL before its first call. Static TLS, so that the fault handler may look. */
+extern __thread struct sas_thread *sas_self __attribute__((tls_model("initial-exec")));
+
 /* --- small things */
+/* The calling thread's slot in r, or NULL. Async-signal-safe. */
+static inline struct sas_run_thread *sas_own_slot(const struct sas_region *r)
+{
+	const struct sas_membership *m = sas_self ? &sas_self->member[r->number] : 0;
+
+	return m && m->run && m->serial == r->serial ? &m->run->threads[m->slot] : 0;
+}
 static inline void *sas_at(const struct sas_region *r, uint64_t offset)
 {
 	return (void *)(r->memory + offset);
@@ -87,7 +104,7 @@ static inline struct sas_region *sas_region_of(uintptr_t address)
 {
 	struct sas_region *relocated = 0;
 
-	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+	for (unsigned i = 0, top = sas_load_acquire_u32(&sas_regions_top); i < top; i++) {
 		const struct sas_region_slot *slot = &sas_regions[i];
 		struct sas_region *r = sas_load_acquire_ptr(&slot->region);
 		uint64_t base = sas_load_relaxed_u64(&slot->base);

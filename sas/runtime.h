@@ -73,6 +73,31 @@ int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
+extern volatile uint32_t *sas_fork_word;        /* not 0, and another one after each leave and fork; the kernel makes it 0 in a child */
+static inline int sas_region_is_alive(const struct sas_region *r)
+{
+	return sas_m_load_acquire_u32(&r->state->life) == SAS_M_LIFE_ACTIVE &&
+	       sas_m_load_relaxed_u32(&r->live->generation) == r->anchor.generation;
+}
+/* The frame of calls that take nanoseconds: for a thread that is registered and not inside a call, in a region that is alive.
+ * NULL: sas_call_begin() finds out. Cancellation stays as it is: whoever is cancelled asynchronously inside counts as dead. */
+static inline struct sas_thread *sas_thread_fast(struct sas_region *r)
+{
+	struct sas_thread *t = sas_self;
+
+	if (!t || t->depth || *sas_fork_word == 0 || t->member[r->number].serial != r->serial || !sas_region_is_alive(r))
+		return 0;
+	t->depth = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return t;
+}
+static inline void sas_thread_fast_end(struct sas_thread *t)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	t->depth = 0;
+}
+/* ESTALE, with a sentence, when it was reset or removed. */
+int sas_region_alive(struct sas_region *r);
 /* Ends it, and gives the error that the caller is told: ESTALE when the region has gone meanwhile. */
 int sas_call_result(struct sas_thread *t, struct sas_region *r, int error);
 /* Register the process: a slot and a generation. Holds the process lock; takes table_lock. */
@@ -91,6 +116,8 @@ int sas_log_grow(struct sas_region *r, uint64_t slot);
 /* Recover dead threads and free dead processes' slots; table_lock held. How many threads. */
 int sas_recover_locked(struct sas_region *r);
 int sas_recover(struct sas_region *r);
+/* Is there a dead thread that nobody has recovered? No lock. */
+int sas_any_dead(const struct sas_region *r);
 /* All logs, whoever wrote them: nobody lives in the region. */
 int sas_recover_all_logs(struct sas_region *r);
 /* Some slot's log is not idle. table_lock held. */

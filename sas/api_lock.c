@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* api_lock.c - the public edge of saslock.h. Layer 4. */
+#include <config.h>
+
+#include <errno.h>
+#include "err.h"
+#include "lock.h"
+#include "port.h"
+#include "saslock.h"
+
+#define PATIENCE_NS 5000000U    /* between two tries of SASLock() where there is no memory or space for a lock */
+
+#define MILLISECONDS_MAX 1000000000000L /* thirty years are for ever */
+
+static const unsigned modes[] = { SAS_HOLD_READ, SAS_HOLD_WRITE, SAS_HOLD_INTENT };
+
+/* 1: taken; 0: nothing has been done. */
+static inline int at_once(vm_address_t addr, sas_userlock_request_t mode)
+{
+	if (mode == SasUserLock__WRITE)
+		return sas_lock_write_at_once((uintptr_t)addr);
+	if (mode == SasUserLock__READ)
+		return sas_lock_read_at_once((uintptr_t)addr);
+	return mode == SasUserLock__INTENT && sas_lock_intent_at_once((uintptr_t)addr);
+}
+
+static int take(vm_address_t addr, sas_userlock_request_t mode, unsigned flags, uint64_t nanoseconds)
+{
+	if ((unsigned)mode > SasUserLock__INTENT)
+		return sas_fail(EINVAL, "%d is not READ, WRITE or INTENT", (int)mode);
+	return sas_lock_take((uintptr_t)addr, modes[mode], flags, nanoseconds);
+}
+
+/* Where nothing but patience helps. */
+static void pause_for(uint64_t nanoseconds)
+{
+	static const uint32_t never;
+
+	sas_port->futex_wait(&never, never, nanoseconds);
+}
+
+/* Never without the lock, as long as there is one. */
+static __attribute__((noinline)) void lock_patiently(vm_address_t addr, sas_userlock_request_t mode)
+{
+	int error;
+
+	while ((error = take(addr, mode, SAS_LOCK_PATIENT, SAS_LOCK_FOREVER)) != 0) {
+		if (error == -ESTALE || error == -EROFS || error == -EINVAL)
+			break;
+		pause_for(PATIENCE_NS);
+	}
+	sas_err_edge(error);
+}
+
+void SASLock(vm_address_t addr, sas_userlock_request_t lockT)
+{
+	if (!__builtin_expect(at_once(addr, lockT), 1))
+		lock_patiently(addr, lockT);
+}
+
+int SASLockGive(vm_address_t addr)
+{
+	int error = sas_lock_give((uintptr_t)addr);
+
+	return __builtin_expect(error == 0, 1) ? 0 : sas_err_edge(error);
+}
+
+void SASUnlock(vm_address_t addr)
+{
+	SASLockGive(addr);
+}
+
+int SASLockTake(vm_address_t addr, sas_userlock_request_t mode, unsigned flags, long milliseconds)
+{
+	uint64_t nanoseconds = milliseconds < 0 || milliseconds > MILLISECONDS_MAX ? SAS_LOCK_FOREVER :
+			       (uint64_t)milliseconds * 1000000U;
+	int error;
+
+	if (flags & ~SAS_LOCK_OWNERDEAD)
+		error = sas_fail(EINVAL, "unknown flags %#x", flags & ~SAS_LOCK_OWNERDEAD);
+	else if (__builtin_expect(at_once(addr, mode), 1))
+		return 0;
+	else
+		error = take(addr, mode, flags ? SAS_LOCK_TELL : 0, nanoseconds);
+	return sas_err_edge(error);
+}
+
+int SASLockTry(vm_address_t addr, sas_userlock_request_t mode)
+{
+	return SASLockTake(addr, mode, 0, 0);
+}
+
+int SASLockHeld(vm_address_t addr)
+{
+	static const int names[] = { -1, SasUserLock__READ, SasUserLock__INTENT, SasUserLock__WRITE };
+
+	return names[sas_lock_held((uintptr_t)addr)];
+}
+
+/* --- calls of the older runtime */
+
+void SASLockReset(void)
+{
+	struct sas_region *r = sas_region_default();
+	struct sas_thread *t;
+	int error = r ? sas_call_begin(r, 0, &t) : sas_fail(EINVAL, "no region is joined");
+
+	if (!error)
+		error = sas_call_result(t, r, sas_recover(r));
+	sas_err_edge(error);
+}
+
+void SASLockInit(void)
+{
+}
+
+void SASLockDetach(void)
+{
+}
+
+void SASLockRemove(void)
+{
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include "err.h"
+#include "lock.h"
+#include "port.h"
+
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+/*
+ * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
+ * it is the chain of dependent loads that costs. It holds as long as `epoch` is *sas_fork_word, which changes with each leave
+ * and fork of the process.
+ */
+static __thread struct recent {
+	uint64_t base, size;
+	struct sas_locks *locks;
+	struct sas_run_line *lines;
+	uint32_t epoch;
+} recent __attribute__((tls_model("initial-exec")));
+
+/* The frame of the fast path; NULL: the slow one finds out what to do. */
+static inline struct sas_locks *begin(uint64_t address)
+{
+	if (!LIKELY(address - recent.base < recent.size && recent.epoch == *sas_fork_word && !sas_self->depth))
+		return NULL;
+	sas_self->depth = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return recent.locks;
+}
+
+static inline void end(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	sas_self->depth = 0;
+}
+
+static void remember(const struct sas_region *r, struct sas_locks *locks)
+{
+	recent.base = r->base;
+	recent.size = r->end - r->base;
+	recent.locks = locks;
+	recent.lines = r->run->lines;
+	recent.epoch = *sas_fork_word;
+}
+
+static struct sas_region *region_of(uint64_t address)
+{
+	struct sas_region *r = sas_region_of(address);
+
+	return r ? r : sas_region_default();
+}
+
+/* --- take */
+
+/* A holder of WRITE has died, and who asks for it is told; who may mend what it left takes the mark away. */
+static int tell_death(struct sas_run *run, sas_lock_t lock, unsigned mode, unsigned flags, uint64_t address)
+{
+	uint8_t *died = &sas_lock_line(run, lock)->died[lock & 3U];
+
+	if (!(flags & SAS_LOCK_TELL))
+		return 0;
+	if (mode != SAS_HOLD_READ)
+		__atomic_store_n(died, 0, __ATOMIC_RELEASE);
+	return sas_fail(EOWNERDEAD, "the lock %#llx is held now; a thread that held it for writing died, and what it guards may "
+			"be half changed", (unsigned long long)address);
+}
+
+/* The word has been changed: the record, and our own books. */
+static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, struct sas_held *held, unsigned mode,
+			unsigned flags)
+{
+	if (!held) {
+		held = sas_held_push(locks, address);
+		held->lock = lock;
+		held->at = sas_lock_at(locks->run, lock);
+	}
+	sas_store_release_u32(held->record, sas_hold_record(lock, mode));
+	sas_hold_close(locks->thread, mode == SAS_HOLD_WRITE);
+	held->mode = mode;
+	held->word = 0;
+	held->count[mode - 1]++;
+	held->nested++;
+	if (LIKELY(!__atomic_load_n(&sas_lock_line(locks->run, lock)->died[lock & 3U], __ATOMIC_ACQUIRE)))
+		return 0;
+	return tell_death(locks->run, lock, mode, flags, address);
+}
+
+/* Where the lock is: what is held stays where it is. 0; 1: look again; -errno. */
+static int look(struct sas_wait *w, const struct sas_held *held, sas_lock_t *lock, uint64_t *word)
+{
+	int error;
+
+	if (held) {
+		*lock = held->lock;
+		*word = sas_load_acquire_u64(&sas_lock_at(w->region->run, *lock)->word);
+		return 0;
+	}
+	if (sas_lock_find(w->region->run, w->address, lock, word) == 0)
+		return 0;
+	error = sas_lock_place(w->region, w->slot, w->address, lock, word);
+	return error > 0 ? sas_lock_wait_latch(w) : error;
+}
+
+static uint32_t state_after(const struct sas_wait *w, uint64_t word)
+{
+	uint32_t state = sas_hold_state(word, w->from, w->to);
+
+	if (w->slept && w->to != SAS_HOLD_READ) /* others may sleep as well */
+		state |= SAS_LOCK_CHANGE_WAITS;
+	if (w->pass)
+		state &= ~SAS_LOCK_CHANGE_WAITS;
+	return state;
+}
+
+static int take_waiting(struct sas_wait *w, struct sas_locks *locks, struct sas_held *held)
+{
+	uint64_t word = 0;
+	sas_lock_t lock = 0;
+	int error;
+
+	do {
+		error = look(w, held, &lock, &word);
+		if (error)
+			continue;
+		if (!sas_lock_may(word, w->from, w->to, w->pass))
+			error = sas_lock_wait(w, lock, word);
+		else if (sas_hold_change(locks->run, locks->slot, lock, w->from, w->to, &word, state_after(w, word)))
+			break;
+		else
+			sas_hold_close(locks->thread, 0);
+	} while (error >= 0);
+	sas_lock_wait_over(w);
+	return error < 0 ? error : enter(locks, w->address, lock, held, w->to, w->flags);
+}
+
+static int take_prepared(struct sas_region *r, struct sas_thread *t, uint64_t address, unsigned mode, unsigned flags,
+			 uint64_t nanoseconds)
+{
+	struct sas_membership *m = &t->member[r->number];
+	struct sas_wait w = { .region = r, .slot = m->slot, .address = address, .to = mode, .flags = flags };
+	struct sas_held *held;
+	int error = sas_held_room(r, m);
+
+	if (!error)
+		error = sas_lock_table_ready(r);
+	if (error)
+		return error;
+	remember(r, m->locks);
+	held = sas_held_find(m->locks, address);
+	if (held && mode <= held->mode) {
+		held->count[held->mode - 1]++;
+		held->nested++;
+		return 0;
+	}
+	w.from = held ? held->mode : SAS_HOLD_NONE;
+	w.until = nanoseconds;
+	if (nanoseconds && nanoseconds != SAS_LOCK_FOREVER)
+		w.until += sas_port->now_ns();
+	return take_waiting(&w, m->locks, held);
+}
+
+int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nanoseconds)
+{
+	struct sas_region *r = region_of(address);
+	struct sas_thread *t;
+	int error;
+
+	if (!r)
+		return sas_fail(EINVAL, "no region is joined, so %#llx is no lock", (unsigned long long)address);
+	if (!r->run)
+		return sas_fail(EROFS, "%s: there are no locks where " SAS_RUN_NAME " could not be opened", r->path);
+	t = sas_thread_fast(r);
+	if (t) {
+		error = take_prepared(r, t, address, mode, flags, nanoseconds);
+		sas_thread_fast_end(t);
+		return error;
+	}
+	error = sas_call_begin(r, SAS_CALL_SLOT, &t);
+	if (error)
+		return error;
+	error = take_prepared(r, t, address, mode, flags, nanoseconds);
+	sas_call_end(t);
+	return error;
+}
+
+/* Its place in the first line of the bucket; 3: it is elsewhere, or nowhere. */
+static inline __attribute__((always_inline)) uint32_t place_in_line(const struct sas_run_line *line, uint64_t address)
+{
+	if (LIKELY(sas_load_relaxed_u64(&line->lock[0].key) == address))
+		return 0;
+	if (sas_load_relaxed_u64(&line->lock[1].key) == address)
+		return 1;
+	return sas_load_relaxed_u64(&line->lock[2].key) == address ? 2 : 3;
+}
+
+/*
+ * What a thread takes that holds nothing else, where nobody stands in the way. The key is read again after the word: see
+ * lock_table.h. 1: done; 0: nothing has been done; -1: neither, and with `alone` 0 it may be.
+ * alone: nobody else's evidence is to be saved, so nothing is called.
+ */
+static inline __attribute__((always_inline)) int take_at_once(struct sas_locks *locks, uint64_t address, unsigned mode, int alone)
+{
+	uint32_t bucket = sas_lock_bucket(address);
+	struct sas_run_line *line = &recent.lines[bucket];
+	struct sas_run_thread *thread = locks->thread;
+	struct sas_held *top = &locks->top;
+	uint32_t slot = locks->slot;
+	uint32_t i = place_in_line(line, address);
+	uint64_t word;
+
+	if (!LIKELY(i < SAS_LOCKS_PER_LINE))
+		return 0;
+	word = sas_load_acquire_u64(&line->lock[i].word);
+	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
+		    !line->died[i]))
+		return 0;
+	if (!LIKELY(!sas_hold_needs_evidence(word, slot))) {
+		if (alone)
+			return -1;
+		sas_hold_save_evidence(locks->run, word);
+	}
+	top->at = &line->lock[i];
+	top->lock = bucket << 2 | i;
+	if (!LIKELY(sas_hold_change_alone(thread, slot, top->at, top->lock, SAS_HOLD_NONE, mode, &word,
+				       sas_hold_state(word, SAS_HOLD_NONE, mode), &top->word))) {
+		sas_hold_close(thread, 0);
+		return 0;
+	}
+	sas_store_release_u32(top->record, sas_hold_record(top->lock, mode));
+	sas_hold_close_made(thread, top->word);
+	top->address = address;
+	top->mode = mode;
+	top->count[mode - 1] = top->nested = 1;
+	return 1;
+}
+
+static __attribute__((noinline)) int take_beside_others(struct sas_locks *locks, uint64_t address, unsigned mode)
+{
+	int done = take_at_once(locks, address, mode, 0);
+
+	end();
+	return done;
+}
+
+static inline __attribute__((always_inline)) int take_in_frame(uint64_t address, unsigned mode)
+{
+	struct sas_locks *locks = begin(address);
+	int done = 0;
+
+	if (!LIKELY(locks != NULL))
+		return 0;
+	if (LIKELY(!locks->top.mode && !locks->count))
+		done = take_at_once(locks, address, mode, 1);
+	if (!LIKELY(done >= 0))
+		return take_beside_others(locks, address, mode);
+	end();
+	return done;
+}
+
+int sas_lock_read_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_READ); }
+int sas_lock_intent_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_INTENT); }
+int sas_lock_write_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_WRITE); }
+
+/* --- give */
+
+static void give(struct sas_locks *locks, struct sas_held *held, unsigned from, unsigned to)
+{
+	uint64_t word = sas_load_acquire_u64(&held->at->word);
+	uint32_t state;
+	int wake;
+
+	do {
+		wake = 0;
+		state = sas_hold_state(word, from, to);
+		if (state & SAS_LOCK_WAITS)
+			state = sas_hold_given(state, from, to, &wake);
+	} while (!sas_hold_change(locks->run, locks->slot, held->lock, from, to, &word, state));
+	sas_store_release_u32(held->record, to ? sas_hold_record(held->lock, to) : 0);
+	sas_hold_close(locks->thread, from == SAS_HOLD_WRITE);
+	held->mode = to;
+	if (wake)
+		sas_hold_wake(locks->run, held->lock, wake);
+	if (!to)
+		sas_held_drop(locks, held);
+}
+
+/* Undo the last taking. */
+static int give_once(struct sas_locks *locks, struct sas_held *held)
+{
+	unsigned from, to;
+
+	if (!held)
+		return -EPERM;
+	held->nested--;
+	from = to = held->mode;
+	if (--held->count[from - 1])
+		return 0;
+	do
+		to--;
+	while (to && !held->count[to - 1]);
+	give(locks, held, from, to);
+	return 0;
+}
+
+/* What is held in a region that has been removed meanwhile is given back all the same. */
+static __attribute__((noinline)) int give_slowly(uint64_t address)
+{
+	struct sas_region *r = region_of(address);
+	struct sas_thread *t = r ? sas_thread_fast(r) : NULL;
+	int error;
+
+	if (t) {
+		struct sas_locks *locks = t->member[r->number].locks;
+
+		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
+		sas_thread_fast_end(t);
+	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
+		struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
+
+		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
+		sas_call_end(t);
+	}
+	return error == -EPERM ? sas_fail(EPERM, "this thread does not hold the lock %#llx", (unsigned long long)address) : error;
+}
+
+/*
+ * The newest lock, held once, and its word is what we have made it: so nobody waits, and the evidence would be our own. 1: done;
+ * 0: nothing has been done.
+ */
+static inline __attribute__((always_inline)) int give_at_once(struct sas_locks *locks, unsigned mode)
+{
+	struct sas_run_thread *thread = locks->thread;
+	struct sas_held *top = &locks->top;
+	uint64_t word = top->word, made;
+
+	if (!LIKELY(sas_hold_change_alone(thread, locks->slot, top->at, top->lock, mode, SAS_HOLD_NONE, &word,
+					  sas_hold_state(word, mode, SAS_HOLD_NONE), &made)))
+		return 0;
+	sas_store_release_u32(top->record, 0);
+	sas_hold_close_made(thread, made);
+	top->count[mode - 1] = top->nested = 0;
+	top->mode = SAS_HOLD_NONE;
+	return 1;
+}
+
+int sas_lock_give(uint64_t address)
+{
+	struct sas_locks *locks = begin(address);
+	int done = 0;
+
+	if (!LIKELY(locks != NULL))
+		return give_slowly(address);
+	if (LIKELY(locks->top.address == address && locks->top.nested == 1 && locks->top.word))
+		done = locks->top.mode == SAS_HOLD_WRITE ? give_at_once(locks, SAS_HOLD_WRITE) :
+		       locks->top.mode == SAS_HOLD_READ ? give_at_once(locks, SAS_HOLD_READ) : give_at_once(locks, SAS_HOLD_INTENT);
+	end();
+	return LIKELY(done) ? 0 : give_slowly(address);
+}
+
+unsigned sas_lock_held(uint64_t address)
+{
+	struct sas_region *r = region_of(address);
+	struct sas_locks *locks = r && sas_self && sas_thread_slot(sas_self, r) >= 0 ? sas_self->member[r->number].locks : NULL;
+	const struct sas_held *held = locks ? sas_held_find(locks, address) : NULL;
+
+	return held ? held->mode : SAS_HOLD_NONE;
+}
+
+uint32_t sas_locks_give_all(struct sas_locks *locks)
+{
+	struct sas_held *held;
+	uint32_t count = 0;
+
+	for (; (held = sas_held_any(locks)) != NULL; count++) {
+		memset(held->count, 0, sizeof held->count);
+		held->nested = 0;
+		give(locks, held, held->mode, SAS_HOLD_NONE);
+	}
+	return count;
+}
