@@ -67,7 +67,8 @@ struct sas_region_slot {
 };
 extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 
-struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
+struct sas_lease;
+struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; struct sas_lease *lease; };
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
