@@ -70,6 +70,10 @@ int sas_region_reset(struct sas_region *r);
 #define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
 /* The outer frame alone: EDEADLK; ended by sas_call_end(). */
 int sas_frame_begin(struct sas_thread **t);
+/* The frame of calls that end in nanoseconds: the thread's record when nothing stands in the way of it (it has a slot in
+ * r, is in no call, r is alive), else NULL: by sas_call_begin(), which finds the reason. Ended by sas_thread_done(). */
+struct sas_thread *sas_thread_fast(const struct sas_region *r);
+void sas_thread_done(struct sas_thread *t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
