@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include "block.h"
 #include "err.h"
+#include "lease.h"
 #include "log.h"
 #include "persist.h"
 #include "port.h"
@@ -43,6 +44,7 @@ static void give_up(struct sas_membership *m)
 {
 	struct sas_run_thread *slot = &m->run->threads[m->slot];
 
+	sas_lease_drop(m->lease);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	pthread_mutex_unlock(&slot->life);
 	sas_run_drop(m->run);
@@ -55,6 +57,22 @@ static int is_alive(const struct sas_region *r)
 	       sas_m_load_relaxed_u32(&r->live->generation) == r->anchor.generation;
 }
 
+/* The free blocks in its hand go back, if the region is still joined: the process lock keeps others from leaving it. */
+static void end_lease(struct sas_thread *t, unsigned number)
+{
+	struct sas_region *r;
+
+	if (!t->member[number].lease)
+		return;
+	t->depth = 1;
+	sas_process_lock();
+	r = sas_load_acquire_ptr(&sas_regions[number].region);
+	if (r && r->serial == t->member[number].serial && is_alive(r))
+		sas_lease_end(r, t);
+	sas_process_unlock();
+	t->depth = 0;
+}
+
 static void thread_end(void *arg)
 {
 	struct sas_thread *t = arg;
@@ -62,8 +80,10 @@ static void thread_end(void *arg)
 	/* A thread that ends inside a call, or while it holds something, counts as dead: its mutex stays
 	 * locked, and the kernel marks it. */
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
-		if (t->member[i].run && !t->depth && !t->seized)
+		if (t->member[i].run && !t->depth && !t->seized) {
+			end_lease(t, i);
 			give_up(&t->member[i]);
+		}
 	self = NULL;
 	if (!t->depth && !t->seized)
 		free(t);
@@ -175,7 +195,8 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
 	slot->token = r->token;
-	slot->lives++;
+	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
+	sas_store_relaxed_u32(&slot->lease_busy, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
@@ -185,6 +206,8 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	/* Something is left there when an intent could not be ended. */
 	log = sas_log_at(r, number);
 	error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	if (error >= 0)
+		error = sas_lease_recover(r, number);
 	/* The last log is always kept for the thread that makes more. */
 	if (error >= 0 && number + 1 >= sas_log_available(r))
 		error = sas_log_grow(r, number);
@@ -211,8 +234,11 @@ void sas_thread_release(struct sas_region *r)
 
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
-	if (t && sas_thread_slot(t, r) >= 0)
+	if (t && sas_thread_slot(t, r) >= 0) {
+		if (is_alive(r))
+			sas_lease_end(r, t);
 		give_up(&t->member[r->number]);
+	}
 }
 
 /* --- slots of processes */
@@ -393,10 +419,24 @@ static void forget(struct sas_region *r)
 	}
 }
 
+/* The memory of its leases stays, for its own. */
+static void forget_thread(struct sas_thread *t)
+{
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
+		struct sas_lease *lease = t->member[i].lease;
+
+		sas_lease_forget(lease);
+		t->member[i] = (struct sas_membership){ .lease = lease };
+	}
+	t->depth = 0;
+	t->seized = NULL;
+	t->seizes = 0;
+}
+
 static void in_child(void)
 {
 	if (self)
-		memset(self, 0, sizeof *self);
+		forget_thread(self);
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 

@@ -21,6 +21,7 @@
 #include "block.h"
 #include "err.h"
 #include "index.h"
+#include "lease.h"
 #include "log.h"
 #include "port.h"
 #include "runtime.h"
@@ -34,6 +35,8 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	struct sas_m_log *log = sas_log_at(r, number);
 	int error = log ? sas_log_recover(r, log) : -EUCLEAN;
 
+	if (error >= 0)
+		error = sas_lease_recover(r, number);
 	if (error < 0)
 		return error;
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
