@@ -591,14 +591,13 @@ static int take_or_flush(struct sas_intent *intent, const struct request *q, str
 
 static int alloc_once(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
 {
-	struct request q = { .size = size, .generation = r->generation };
+	struct request q = { .size = size, .generation = r->generation, .lease = sas_lease_get(r, t, size) };
 	struct sas_intent intent;
 	int error = sas_block_lock(r, t);
 
 	if (error)
 		return error;
 	sas_err_defer();
-	q.lease = sas_lease_get(r, t, size);
 	error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
 	if (!error) {
 		error = take_or_flush(&intent, &q, t, offset);
@@ -712,9 +711,8 @@ static int free_small(struct sas_region *r, uint64_t offset, uint64_t size)
 }
 
 /* Into the thread's hand: 1; 0: not so. */
-static int free_leased(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint64_t size)
 {
-	struct sas_lease *l = sas_lease_get(r, t, size);
 	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
 	uint64_t n = sas_segment_of(r, offset);
 	struct sas_buddy *b;
@@ -727,14 +725,14 @@ static int free_leased(struct sas_region *r, struct sas_thread *t, uint64_t offs
 	return sas_lease_give(r, l, offset, order);
 }
 
-static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
 {
 	struct sas_intent intent;
 	int error = check_block(r, offset, size);
 
 	if (!error)
 		error = sas_segment_need(r, sas_segment_of(r, offset));
-	if (!error && free_leased(r, t, offset, size))
+	if (!error && free_leased(r, l, offset, size))
 		return 0;
 	if (!error)
 		error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
@@ -754,6 +752,7 @@ static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offs
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 {
 	struct sas_thread *t;
+	struct sas_lease *l;
 	int error = 0;
 
 	if (!(offset & (size - 1)) && sas_lease_free(r, offset, size))
@@ -767,10 +766,11 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 		error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (error)
 		return error;
+	l = sas_lease_get(r, t, size);
 	error = sas_block_lock(r, t);
 	if (!error) {
 		sas_err_defer();
-		error = free_locked(r, t, offset, size);
+		error = free_locked(r, t, l, offset, size);
 		sas_block_unlock(r, t);
 		sas_err_flush();
 	}

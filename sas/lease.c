@@ -168,7 +168,7 @@ int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size)
 	return done;
 }
 
-/* --- under block_lock: getting tiles */
+/* --- getting tiles, under block_lock */
 
 int sas_lease_has(const struct sas_lease *l, uint64_t size)
 {
@@ -189,6 +189,7 @@ static void set_up(struct sas_region *r, struct sas_lease *l, struct sas_run_thr
 		tiles += SAS_LEASE_TILES >> k;
 	}
 	l->fenced = sas_port_barrier_join() != 0;
+	/* Who seizes looks at it after its store to `seized`, we at that after this: one of us sees the other. */
 	if (!l->fenced)
 		sas_store_seq_cst_u32(&r->run->header->unfenced, 1);
 	l->tag = tag;

@@ -44,9 +44,11 @@
 int sas_lease_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
 int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size);
 
-/* --- block_lock held */
-/* The calling thread's, for blocks of this size. NULL: they are not leased here. */
+/* The calling thread's, for blocks of this size. NULL: they are not leased here. Not under block_lock: the first one of a
+ * process with several threads waits milliseconds for the kernel. */
 struct sas_lease *sas_lease_get(struct sas_region *r, struct sas_thread *t, uint64_t size);
+
+/* --- block_lock held */
 /* Any that it has. NULL: none. */
 struct sas_lease *sas_lease_own(const struct sas_thread *t, const struct sas_region *r);
 /* A tile for a block of this size is there. */

@@ -24,6 +24,7 @@
 #include "lease.h"
 #include "log.h"
 #include "port.h"
+#include "run_lease.h"
 #include "runtime.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -44,13 +45,13 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	return 0;
 }
 
-/* 0: alive, or no longer in use; 1: recovered; -errno. */
+/* 0: alive, or no longer in use; 1: recovered; -errno. A slot that was given up may still list segments (lease.h). */
 static int try_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
-	int error;
+	int error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 
-	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED)
+	if (!used && !sas_lease_lists_any(slot))
 		return 0;
 	error = pthread_mutex_trylock(&slot->life);
 	if (error == EBUSY)
@@ -59,9 +60,9 @@ static int try_slot(struct sas_region *r, uint32_t number)
 		error = pthread_mutex_consistent(&slot->life);
 	if (error)
 		return sas_fail(error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(error));
-	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : 0;
+	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : sas_lease_recover(r, number);
 	pthread_mutex_unlock(&slot->life);
-	return error < 0 ? error : 1;
+	return error < 0 ? error : used;
 }
 
 /*
