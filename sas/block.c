@@ -232,8 +232,8 @@ static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit
 		error = sas_refuse_poisoned(r);
 	if (error)
 		return error;
-	/* Other threads may free it by mistake, without a lock. */
-	if (!sas_tile_retire(map, unit, used, 0))
+	/* Another thread may just have freed it by mistake, without a lock. */
+	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || !sas_tile_retire(map, unit, used, 0))
 		return not_in_use(r, offset);
 	error = sas_persist(r, entry, sizeof *entry);
 	if (error) {
