@@ -209,15 +209,15 @@ END_TEST
 
 START_TEST(own_tiles_are_not_in_the_way_of_large_blocks)
 {
-	void *blocks[512];
+	void *blocks[1024];
 	uint64_t size = SMALL / 4;
-	unsigned count = 0;
 
-	/* Leases in many segments. */
-	for (unsigned i = 0; i < 512; i++)
-		blocks[count++] = take(64 * KIB >> i % 5);
-	while (count-- > 0)
-		give(blocks[count], 64 * KIB >> count % 5);
+	/* What is freed last stays in hand: the highest ones, in the second quarter. */
+	for (unsigned i = 0; i < 1024; i++)
+		blocks[i] = take(64 * KIB >> i % 5);
+	ck_assert_uint_gt((uintptr_t)blocks[1000], r->base + size);
+	for (unsigned i = 0; i < 1024; i++)
+		give(blocks[i], 64 * KIB >> i % 5);
 	ck_assert_uint_gt(every_tile_has_a_place().leased, 0);
 	/* All but the quarter that holds the anchor. */
 	for (unsigned i = 0; i < 3; i++)
@@ -300,7 +300,7 @@ START_TEST(block_freed_by_two_threads_is_freed_once)
 	for (int k = 0; k < 2; k++)
 		ck_assert_int_eq(pthread_create(&threads[k], NULL, free_one, &shared), 0);
 	pthread_barrier_wait(&gate);
-	for (long i = size_of_test(200, 5000, 100000); i >= 0; i--) {
+	for (long i = size_of_test(500, 20000, 200000); i >= 0; i--) {
 		shared.sum = 0;
 		__atomic_store_n(&shared.block, i ? take(4096) : NULL, __ATOMIC_RELEASE);
 		pthread_barrier_wait(&gate);
@@ -334,6 +334,8 @@ START_TEST(thread_that_ends_gives_back)
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, use_some, NULL), 0);
 	pthread_join(thread, NULL);
+	for (unsigned i = 0; i < SAS_RUN_STEP; i++)
+		ck_assert(!sas_lease_lists_any(&r->run->threads[i]));
 	ck_assert_uint_eq(every_tile_has_a_place().leased, 0);
 	ck_assert_uint_eq(info_of(r).threads, 0);
 	nothing_is_lost();
@@ -390,6 +392,85 @@ START_TEST(seizing_stops_calls_without_a_lock)
 	__atomic_store_n(&hammer_stop, 1, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	SASCleanUp();
+	every_tile_has_a_place();
+}
+END_TEST
+
+struct seizer { int done, released, seen; };
+
+static void *seize(void *arg)
+{
+	struct seizer *s = arg;
+
+	SASSeize();
+	s->seen = __atomic_load_n(&s->released, __ATOMIC_ACQUIRE);
+	__atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
+	SASRelease();
+	return NULL;
+}
+
+/* Our slot says that we are in the middle of a call. */
+START_TEST(seizer_waits_for_calls_without_a_lock)
+{
+	struct seizer s = { 0, 0, 0 };
+	pthread_t thread;
+
+	ck_assert_int_eq(SASJoinRegionByName(store), 0);
+	give(take(4096), 4096);
+	sas_store_release_u32(&r->run->threads[0].lease_busy, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, seize, &s), 0);
+	ck_assert(until(sas_load_acquire_u32(&r->run->header->seized), PATIENCE));
+	for (int i = 0; i < 10000; i++)
+		let_others_run();
+	ck_assert(!__atomic_load_n(&s.done, __ATOMIC_ACQUIRE));
+	__atomic_store_n(&s.released, 1, __ATOMIC_RELEASE);
+	sas_store_release_u32(&r->run->threads[0].lease_busy, 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(s.seen, 1);
+	SASCleanUp();
+}
+END_TEST
+
+static void die_busy(void *arg)
+{
+	(void)arg;
+	r = store_join(0);
+	give(take(4096), 4096);
+	for (unsigned i = 0; i < SAS_RUN_STEP; i++)
+		if (r->run->threads[i].tid == (uint32_t)gettid())
+			sas_store_release_u32(&r->run->threads[i].lease_busy, 1);
+	kill(getpid(), SIGKILL);
+}
+
+START_TEST(seizer_does_not_wait_for_the_dead)
+{
+	struct seizer s = { 0, 0, 0 };
+
+	ck_assert_int_eq(SASJoinRegionByName(store), 0);
+	child_dies(die_busy, NULL, SIGKILL);
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->threads[0].lease_busy), 1);
+	seize(&s);
+	SASCleanUp();
+	every_tile_has_a_place();
+}
+END_TEST
+
+static void die_with_all_seized(void *arg)
+{
+	(void)arg;
+	must(SASJoinRegionByName(store) == 0);
+	SASSeize();
+	kill(getpid(), SIGKILL);
+}
+
+/* And without a lock again. */
+START_TEST(seizer_that_dies_lets_go)
+{
+	give(take(4096), 4096);
+	child_dies(die_with_all_seized, NULL, SIGKILL);
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->seized), 1);
+	give(take(4096), 4096);
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->seized), 0);
 	every_tile_has_a_place();
 }
 END_TEST
@@ -609,6 +690,9 @@ int main(void)
 	tcase_add_test(tests, block_freed_by_two_threads_is_freed_once);
 	tcase_add_test(tests, thread_that_ends_gives_back);
 	tcase_add_test(tests, seizing_stops_calls_without_a_lock);
+	tcase_add_test(tests, seizer_waits_for_calls_without_a_lock);
+	tcase_add_test(tests, seizer_does_not_wait_for_the_dead);
+	tcase_add_test(tests, seizer_that_dies_lets_go);
 	tcase_add_test(tests, tiles_of_a_killed_process_are_free);
 	tcase_add_test(tests, tiles_of_a_killed_process_are_found_when_space_runs_out);
 	tcase_add_test(tests, process_that_leaves_gives_back_for_its_threads);
