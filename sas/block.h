@@ -4,11 +4,12 @@
  *
  * Blocks of less than a segment come from carved segments, by the 4 KiB units of the segment's
  * block map; larger ones are runs of whole segments, by the segment table. Both are the same
- * algorithm: take a run from the index, isolate it in the map, publish it with one store.
+ * algorithm: take a run from the index, isolate it in the map, publish it with one store. What is at most 64 KiB
+ * comes from the free tiles that the thread has in hand (lease.h), without a lock; here they are fetched.
  *
  * State: the block maps in the media (tiles.h), and the index derived from them (index.h).
  *
- * Locks: block_lock for everything that changes; sas_block_find() takes none.
+ * Locks: block_lock for everything that changes, but for what lease.h does; sas_block_find() takes none.
  * Crash: alloc publishes with the store in sas_tile_use(): before it the space is free, after it the
  *   block is the (dead) caller's, with its generation. free publishes with the first store in
  *   sas_tile_free(). The index is covered by the intent REINDEX, recorded before it is touched.
@@ -36,6 +37,10 @@ void sas_block_unlock(struct sas_region *r, struct sas_thread *t);
 int sas_block_lock_raw(struct sas_region *r);
 int sas_block_trylock_raw(struct sas_region *r);
 void sas_block_unlock_raw(struct sas_region *r);
+/* For who gives back what it leases, in the name of thread slot `slot` (-1: nobody's): not while somebody has seized the
+ * region (-EBUSY), nor while a dead holder waits for recovery (-EAGAIN). No sentence. */
+int sas_block_lock_unseized(struct sas_region *r, int slot);
+void sas_block_unlock_unseized(struct sas_region *r);
 /* SASSeize(): the thread holds block_lock across calls, in the run file that it was taken in. */
 static inline int sas_has_seized(const struct sas_thread *t, const struct sas_region *r)
 {

@@ -175,7 +175,7 @@ int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nano
 	t = sas_thread_fast(r);
 	if (t) {
 		error = take_prepared(r, t, address, mode, flags, nanoseconds);
-		sas_thread_fast_end(t);
+		sas_thread_done(t);
 		return error;
 	}
 	error = sas_call_begin(r, SAS_CALL_SLOT, &t);
@@ -316,7 +316,7 @@ static __attribute__((noinline)) int give_slowly(uint64_t address)
 		struct sas_locks *locks = t->member[r->number].locks;
 
 		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
-		sas_thread_fast_end(t);
+		sas_thread_done(t);
 	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
 		struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
 

@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include "block.h"
 #include "err.h"
+#include "lease.h"
 #include "lock.h"
 #include "log.h"
 #include "persist.h"
@@ -51,11 +52,28 @@ static void give_up(struct sas_membership *m)
 	if (held)
 		sas_note(SAS_ERR_WARNING, "a thread that leaves a region held %u locks in it, which are given back", held);
 	sas_locks_free(m->locks);
+	sas_lease_drop(m->lease);
 	sas_run_page_give_all(m->run, m->slot + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	pthread_mutex_unlock(&slot->life);
 	sas_run_drop(m->run);
 	memset(m, 0, sizeof *m);
+}
+
+/* The free blocks in its hand go back, if the region is still joined: the process lock keeps others from leaving it. */
+static void end_lease(struct sas_thread *t, unsigned number)
+{
+	struct sas_region *r;
+
+	if (!t->member[number].lease)
+		return;
+	t->depth = 1;
+	sas_process_lock();
+	r = sas_load_acquire_ptr(&sas_regions[number].region);
+	if (r && r->serial == t->member[number].serial && sas_region_is_alive(r))
+		sas_lease_end(r, t);
+	sas_process_unlock();
+	t->depth = 0;
 }
 
 static void thread_end(void *arg)
@@ -67,10 +85,12 @@ static void thread_end(void *arg)
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_membership *m = &t->member[i];
 
-		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks)))
+		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
+			end_lease(t, i);
 			give_up(m);
-		else if (m->locks)
+		} else if (m->locks) {
 			sas_locks_free(m->locks);
+		}
 	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)
@@ -183,7 +203,8 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
 	slot->token = r->token;
-	slot->lives++;
+	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
+	sas_store_relaxed_u32(&slot->lease_busy, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
@@ -196,6 +217,8 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 		error = sas_log_recover(r, log);
 	else if (!(r->flags & SAS_JOIN_READONLY))
 		error = -EUCLEAN;
+	if (log && error >= 0)
+		error = sas_lease_recover(r, number);
 	/* The last log is always kept for the thread that makes more. */
 	if (log && error >= 0 && number + 1 >= sas_log_available(r))
 		error = sas_log_grow(r, number);
@@ -222,8 +245,11 @@ void sas_thread_release(struct sas_region *r)
 
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
-	if (t && sas_thread_slot(t, r) >= 0)
+	if (t && sas_thread_slot(t, r) >= 0) {
+		if (sas_region_is_alive(r))
+			sas_lease_end(r, t);
 		give_up(&t->member[r->number]);
+	}
 }
 
 /* --- slots of processes */
@@ -413,17 +439,20 @@ static void forget(struct sas_region *r)
 	}
 }
 
-/* The memory of its locks stays for its next ones: this may be the child of a raw clone(2), where free() could hang. */
+/* The memory of its locks and leases stays for its own: this may be the child of a raw clone(2), where free() could hang. */
 static void forget_thread(struct sas_thread *t)
 {
-	struct sas_thread old = *t;
-
-	memset(t, 0, sizeof *t);
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		t->member[i].locks = old.member[i].locks;
-		if (t->member[i].locks)
-			sas_locks_forget(t->member[i].locks);
+		struct sas_membership *m = &t->member[i];
+
+		sas_lease_forget(m->lease);
+		if (m->locks)
+			sas_locks_forget(m->locks);
+		*m = (struct sas_membership){ .locks = m->locks, .lease = m->lease };
 	}
+	t->depth = 0;
+	t->seized = NULL;
+	t->seizes = 0;
 }
 
 static void in_child(void)

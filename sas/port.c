@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -470,6 +471,16 @@ static const char *skip_fields(const char *text, int count)
 int sas_port_thread_exists(int pid, int tid)
 {
 	return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
+}
+
+int sas_port_barrier_join(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
+}
+
+int sas_port_barrier(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
 }
 
 uint64_t sas_port_start_time(int pid)

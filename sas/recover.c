@@ -22,8 +22,10 @@
 #include "err.h"
 #include "hold.h"
 #include "index.h"
+#include "lease.h"
 #include "log.h"
 #include "port.h"
+#include "run_lease.h"
 #include "run_page.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -40,6 +42,8 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	if (r->flags & SAS_JOIN_READONLY)       /* the log is left to who may write */
 		return 0;
 	error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	if (error >= 0)
+		error = sas_lease_recover(r, number);
 	if (error < 0)
 		return error;
 	sas_run_page_give_all(r->run, number + 1);
@@ -50,13 +54,13 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	return 0;
 }
 
-/* 0: alive, or no longer in use; 1: recovered; -errno. */
+/* 0: alive, or no longer in use; 1: recovered; -errno. A slot that was given up may still list segments (lease.h). */
 static int try_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
-	int error;
+	int error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 
-	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED)
+	if (!used && !sas_lease_lists_any(slot))
 		return 0;
 	error = pthread_mutex_trylock(&slot->life);
 	if (error == EBUSY)
@@ -65,9 +69,9 @@ static int try_slot(struct sas_region *r, uint32_t number)
 		error = pthread_mutex_consistent(&slot->life);
 	if (error)
 		return sas_fail(error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(error));
-	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : 0;
+	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : sas_lease_recover(r, number);
 	pthread_mutex_unlock(&slot->life);
-	return error < 0 ? error : 1;
+	return error < 0 ? error : used;
 }
 
 /*
@@ -100,23 +104,38 @@ static int await_holder(struct sas_region *r)
 	return 0;
 }
 
-int sas_recover_locked(struct sas_region *r)
+/* How many threads. */
+static int recover_threads(struct sas_region *r)
 {
-	struct sas_run_header *h = r->run->header;
-	uint32_t top = sas_load_acquire_u32(&h->thread_top), dirty = sas_load_acquire_u32(&h->block_dirty);
-	int count = 0, error;
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+	int count = 0;
 
-	if (r->flags & SAS_JOIN_READONLY)
-		dirty = 0;
-	error = dirty ? await_holder(r) : 0;
-	if (error)
-		return error;
 	for (uint32_t i = 0; i < top; i++) {
-		error = try_slot(r, i);
+		int error = try_slot(r, i);
+
 		if (error < 0)
 			return error;
 		count += error;
 	}
+	return count;
+}
+
+int sas_recover_locked(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	int writes = !(r->flags & SAS_JOIN_READONLY), count = 0, error;
+	uint32_t dirty;
+
+	do {
+		dirty = writes ? sas_load_acquire_u32(&h->block_dirty) : 0;
+		error = dirty ? await_holder(r) : 0;
+		if (!error)
+			error = recover_threads(r);
+		if (error < 0)
+			return error;
+		count += error;
+		/* We may have been the first to take block_lock from a dead holder: then wait for its end as well. */
+	} while (writes && !dirty && sas_load_acquire_u32(&h->block_dirty));
 	/* Nobody has changed anything under the lock since: who takes it while dirty is set lets go again. */
 	if (dirty) {
 		sas_store_relaxed_u64(&h->dirty_owner, 0);

@@ -18,6 +18,7 @@
 #include "err.h"
 #include "fault.h"
 #include "index.h"
+#include "lease.h"
 #include "persist.h"
 #include "port.h"
 #include "rank.h"
@@ -303,13 +304,16 @@ static void unregister_locked(struct sas_region *r)
 		end_use(r);
 }
 
-static void unregister(struct sas_region *r)
+static void unregister(struct sas_region *r, int unmapped)
 {
 	sas_thread_release(r);
 	if (!r->run || !r->process)
 		return;
 	sas_run_show(r, 1);
 	if (sas_table_lock(r) == 0) {
+		/* Threads that cannot reach it any more: at exit they still run. */
+		if (unmapped)
+			sas_lease_abandon(r);
 		unregister_locked(r);
 		sas_table_unlock(r);
 	}
@@ -320,7 +324,7 @@ static void unregister(struct sas_region *r)
 void sas_region_release(struct sas_region *r)
 {
 	withdraw(r);
-	unregister(r);
+	unregister(r, 1);
 	sas_region_detach(r);
 }
 
@@ -380,7 +384,7 @@ __attribute__((destructor)) static void leave_at_exit(void)
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
 		if (r && r->process)
-			unregister(r);
+			unregister(r, 0);
 	}
 	pthread_mutex_unlock(&process_lock);
 }

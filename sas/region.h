@@ -69,11 +69,13 @@ extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 extern sas_u32_t sas_regions_top;       /* those at and after it were never used */
 
 struct sas_locks;
+struct sas_lease;
 struct sas_membership {
 	uint64_t serial;
 	uint32_t slot;
 	struct sas_run *run;            /* NULL: none */
 	struct sas_locks *locks;        /* NULL: it has taken none here */
+	struct sas_lease *lease;        /* free blocks in hand; NULL: none yet */
 };
 struct sas_thread {
 	int depth;                      /* inside a library call */

@@ -53,6 +53,8 @@ struct sas_run_header {
 	sas_u64_t dirty_owner;          /* the holder that died */
 	sas_u32_t taken;                /* chunks taken since space was last returned */
 	sas_u32_t block_dirty;          /* a holder of block_lock died: recover before the index is used */
+	sas_u32_t seized __attribute__((aligned(64)));  /* lease.h: nobody allocates or frees without block_lock */
+	sas_u32_t unfenced;             /* lease.h: some process relies on membarrier(2) by who seizes */
 };
 
 #define SAS_RUN_FREE 0U
@@ -82,6 +84,8 @@ struct sas_run_counters {
 
 #define SAS_RUN_HOLDS 16U       /* records in the slot; further ones in pages */
 
+#define SAS_RUN_LEASES 31U      /* segments that a thread leases free tiles of */
+
 /* A thread that has called. 512 bytes. Its intent log has the same number. */
 struct sas_run_thread {
 	pthread_mutex_t life;           /* robust; held as long as the thread lives; first, its first word is the
@@ -103,7 +107,8 @@ struct sas_run_thread {
 	sas_u32_t lock_latch;           /* lock_table.h: the bucket + 1 whose latch it may hold */
 	uint8_t reserved_3[44];
 	sas_u32_t holds[SAS_RUN_HOLDS] __attribute__((aligned(64)));    /* hold.h */
-	uint8_t reserved_4[128];
+	sas_u32_t lease_busy;           /* lease.h: it is allocating or freeing without block_lock */
+	sas_u32_t lease_of[SAS_RUN_LEASES];     /* run_lease.h: segment + 1; block_lock */
 };
 
 /* A page that a thread slot owns, for what does not fit into the slot: see run_page.h. */

@@ -79,9 +79,10 @@ static inline int sas_region_is_alive(const struct sas_region *r)
 	return sas_m_load_acquire_u32(&r->state->life) == SAS_M_LIFE_ACTIVE &&
 	       sas_m_load_relaxed_u32(&r->live->generation) == r->anchor.generation;
 }
-/* The frame of calls that take nanoseconds: for a thread that is registered and not inside a call, in a region that is alive.
- * NULL: sas_call_begin() finds out. Cancellation stays as it is: whoever is cancelled asynchronously inside counts as dead. */
-static inline struct sas_thread *sas_thread_fast(struct sas_region *r)
+/* The frame of calls that end in nanoseconds: the thread's record when nothing stands in the way of it (it has a slot in r, is
+ * in no call, r is alive), else NULL: by sas_call_begin(), which finds the reason. Ended by sas_thread_done(). Cancellation
+ * stays as it is: who is cancelled asynchronously in the middle ends inside a call, which counts as death. */
+static inline struct sas_thread *sas_thread_fast(const struct sas_region *r)
 {
 	struct sas_thread *t = sas_self;
 
@@ -91,7 +92,7 @@ static inline struct sas_thread *sas_thread_fast(struct sas_region *r)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return t;
 }
-static inline void sas_thread_fast_end(struct sas_thread *t)
+static inline void sas_thread_done(struct sas_thread *t)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	t->depth = 0;
