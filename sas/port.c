@@ -217,6 +217,11 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_membarrier(int command)
+{
+	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
+}
+
 static ssize_t linux_fgetxattr(int fd, const char *name, void *value, size_t size)
 {
 	return UNINTERRUPTED(fgetxattr(fd, name, value, size));
@@ -274,6 +279,7 @@ const struct sas_port sas_port_linux = {
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
 	.madvise = linux_madvise,
+	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,
 	.getdents64 = linux_getdents64,
