@@ -271,7 +271,7 @@ static int claim_process_slot(struct sas_region *r, uint32_t *number)
 	return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
 }
 
-/* The next generation: 24 bits, never 0, as a map entry holds it. */
+/* The next generation: 24 bits, as a map entry holds it; never 0, nor that of retired blocks. */
 static uint32_t next_generation(struct sas_region *r)
 {
 	uint32_t g;
@@ -280,7 +280,7 @@ static uint32_t next_generation(struct sas_region *r)
 		return sas_m_load_acquire_u32(&r->state->generation) & 0xffffffU;
 	do
 		g = (sas_m_fetch_add_relaxed_u32(&r->state->generation, 1) + 1) & 0xffffffU;
-	while (g == 0);
+	while (g == 0 || g == SAS_M_GENERATION_RETIRED);
 	return g;
 }
 
