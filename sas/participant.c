@@ -209,6 +209,31 @@ void sas_thread_release(struct sas_region *r)
 		give_up(&t->member[r->number]);
 }
 
+static unsigned fast_index(const struct sas_region *r)
+{
+	return (unsigned)((uintptr_t)r >> 12) % SAS_THREAD_FAST;
+}
+
+static void note_fast(struct sas_thread *t, const struct sas_region *r)
+{
+	t->fast[fast_index(r)].region = r;
+	t->fast[fast_index(r)].number = r->number;
+}
+
+/* r is looked into only when it is one of this process's regions. */
+struct sas_thread *sas_thread_fast(const struct sas_region *r)
+{
+	struct sas_thread *t = self;
+	uint32_t number;
+
+	if (!t || !r || t->depth || *fork_word == 0 || t->fast[fast_index(r)].region != r)
+		return NULL;
+	number = t->fast[fast_index(r)].number;
+	if (sas_load_acquire_ptr(&sas_regions[number].region) != r || t->member[number].serial != r->serial)
+		return NULL;
+	return t;
+}
+
 /* --- slots of processes */
 
 int sas_table_lock(struct sas_region *r)
@@ -459,6 +484,8 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 	}
 	if (!error && (needs & SAS_CALL_SLOT) && sas_thread_slot(t, r) < 0)
 		error = register_thread(r, t);
+	if (!error && (needs & SAS_CALL_SLOT))
+		note_fast(t, r);
 	return error ? why(r, error) : 0;
 }
 

@@ -67,12 +67,15 @@ struct sas_region_slot {
 };
 extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 
+#define SAS_THREAD_FAST 8       /* regions that a thread finds its place in without the frame of a call */
+
 struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
+	struct { const struct sas_region *region; uint32_t number; } fast[SAS_THREAD_FAST];
 	struct sas_membership member[SAS_REGIONS_MAX];
 };
 

@@ -68,6 +68,10 @@ int sas_region_reset(struct sas_region *r);
 /* --- participant.c: the frame of a call, threads, processes */
 #define SAS_CALL_WRITE 1U       /* EROFS in a read-only region */
 #define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
+/* The way of calls that take nanoseconds: this thread, when it has its place in r, is not inside a call, and is not in a
+ * child that fork has just made; it may then work on its slot without a frame, with t->depth set meanwhile where a signal
+ * handler must not. NULL: sas_call_begin(), which also says what is wrong. r: any pointer. */
+struct sas_thread *sas_thread_fast(const struct sas_region *r);
 /* The outer frame alone: EDEADLK; ended by sas_call_end(). */
 int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
