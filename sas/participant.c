@@ -24,6 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "block.h"
+#include "epoch.h"
+#include "epoch_defer.h"
 #include "err.h"
 #include "log.h"
 #include "persist.h"
@@ -43,6 +45,9 @@ static void give_up(struct sas_membership *m)
 {
 	struct sas_run_thread *slot = &m->run->threads[m->slot];
 
+	if (m->limbo)
+		sas_limbo_leave(m->limbo);
+	sas_epoch_end_slot(m->run, m->slot);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	pthread_mutex_unlock(&slot->life);
 	sas_run_drop(m->run);
@@ -176,12 +181,13 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	m->run = r->run;
 	m->slot = number;
 	m->serial = r->serial;
-	/* Something is left there when an intent could not be ended. */
-	log = sas_log_at(r, number);
-	error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	/* Something is left there when an intent could not be ended. Who only reads has no use for the log. */
+	log = r->flags & SAS_JOIN_READONLY ? NULL : sas_log_at(r, number);
+	error = r->flags & SAS_JOIN_READONLY ? 0 : log ? sas_log_recover(r, log) : -EUCLEAN;
 	/* The last log is always kept for the thread that makes more. */
 	if (error >= 0 && number + 1 >= sas_log_available(r))
-		error = sas_log_grow(r, number);
+		error = r->flags & SAS_JOIN_READONLY ? sas_fail(EAGAIN, "%s: all intent logs but one are in use", r->path)
+						     : sas_log_grow(r, number);
 	if (error < 0)
 		give_up(m);
 	else
@@ -343,6 +349,9 @@ static int register_locked(struct sas_region *r)
 	r->token = p->token;
 	p->joined_at = sas_port->now_s();
 	p->read_only = (r->flags & SAS_JOIN_READONLY) != 0;
+	sas_store_relaxed_u32(&p->epoch_light, 0);
+	sas_store_relaxed_u64(&p->epoch_calls, 0);
+	sas_store_relaxed_u64(&p->epoch_bytes, 0);
 	if (!p->read_only)
 		error = mark_in_use(r);
 	if (error) {
@@ -404,6 +413,7 @@ static void forget(struct sas_region *r)
 {
 	r->process = 0;
 	r->generation = 0;
+	sas_store_relaxed_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	if (r->run) {
 		/* It shares the parent's file lock; our references are those of the parent's threads. */
 		sas_port_close_own(r->run->fd, r->run->device, r->run->inode);
@@ -416,6 +426,7 @@ static void in_child(void)
 {
 	if (self)
 		memset(self, 0, sizeof *self);
+	sas_epoch_forget();
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
@@ -482,6 +493,8 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 		sas_process_unlock();
 		sas_err_flush();
 	}
+	if (!error && (needs & SAS_CALL_SLOT) && !r->run)
+		error = sas_fail(EROFS, "%s: joined without " SAS_RUN_NAME, r->path);
 	if (!error && (needs & SAS_CALL_SLOT) && sas_thread_slot(t, r) < 0)
 		error = register_thread(r, t);
 	if (!error && (needs & SAS_CALL_SLOT))

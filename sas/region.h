@@ -37,6 +37,9 @@ struct sas_region {
 	struct sas_m_segment *table;
 	struct sas_run *run;            /* NULL: read-only, and SAS.run could not be mapped */
 	uint8_t *mapped;                /* per segment: 1 mapped in this process */
+	sas_u32_t epoch_fences;         /* SAS_FENCES_...: of this process's readers, epoch.h */
+	sas_u32_t epoch_refused;        /* the kernel refused to order other processes' readers */
+	sas_u64_t epoch_looked;         /* for deaths that are not marked: CLOCK_MONOTONIC, ns */
 	sas_u32_t maps;                 /* counts mappings made: tells a repeated fault from a race */
 	sas_u64_t faults, bus_errors;
 	sas_u64_t bus_address;
@@ -67,14 +70,22 @@ struct sas_region_slot {
 };
 extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 
-#define SAS_THREAD_FAST 8       /* regions that a thread finds its place in without the frame of a call */
+struct sas_limbo;
+struct sas_membership {
+	uint64_t serial;
+	uint32_t slot;
+	uint32_t nesting;               /* critical sections that it is in: epoch.h */
+	struct sas_run *run;
+	struct sas_limbo *limbo;        /* what it has deferred: epoch_defer.h */
+};
 
-struct sas_membership { uint64_t serial; uint32_t slot; struct sas_run *run; };
+#define SAS_THREAD_FAST 8       /* regions that a thread finds its place in without the frame of a call */
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
+	int reclaiming;                 /* inside deferred calls */
 	struct { const struct sas_region *region; uint32_t number; } fast[SAS_THREAD_FAST];
 	struct sas_membership member[SAS_REGIONS_MAX];
 };

@@ -103,6 +103,8 @@ int sas_intents_pending(struct sas_region *r);
 void sas_living_locked(struct sas_region *r, struct sas_living *living);
 /* Another boot, not left cleanly: check and normalise the maps, or -EUCLEAN. */
 int sas_recover_boot(struct sas_region *r);
+/* Free what is retired, by the maps: there is no other word of it. table_lock held, nobody writes. */
+int sas_recover_retired(struct sas_region *r);
 
 /* --- check.c: only what fits together, not the bytes of free space. How many problems; -errno. */
 long sas_check_structure(const char *path, void (*problem)(const char *, uint64_t, const char *, void *), void *arg);
