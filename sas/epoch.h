@@ -88,7 +88,7 @@ static inline uint64_t sas_epoch_safe(const struct sas_run *run)
 
 static inline void sas_epoch_enter(const struct sas_region *r, struct sas_membership *m)
 {
-	sas_u64_t *word = &m->run->threads[m->slot].epoch;
+	sas_u64_t *word = &m->place->epoch;
 	uint64_t epoch;
 
 	if (m->nesting++)
@@ -113,7 +113,7 @@ static inline int sas_epoch_exit(struct sas_membership *m)
 		return -1;
 	/* All that the section read comes before. Pairs with the acquire of the look. */
 	if (--m->nesting == 0)
-		sas_store_release_u64(&m->run->threads[m->slot].epoch, 0);
+		sas_store_release_u64(&m->place->epoch, 0);
 	return 0;
 }
 

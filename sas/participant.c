@@ -36,8 +36,8 @@
 #include "segment.h"
 
 static pthread_key_t thread_key;
-static __thread struct sas_thread *self __attribute__((tls_model("initial-exec")));
-static volatile uint32_t *fork_word;    /* 1; the kernel makes it 0 in a child */
+__thread struct sas_thread *sas_self;
+uint32_t *sas_fork_word;
 
 /* --- slots of threads */
 
@@ -63,14 +63,14 @@ static void thread_end(void *arg)
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
 		if (t->member[i].run && !t->depth && !t->seized)
 			give_up(&t->member[i]);
-	self = NULL;
+	sas_self = NULL;
 	if (!t->depth && !t->seized)
 		free(t);
 }
 
 static struct sas_thread *this_thread(void)
 {
-	struct sas_thread *t = self;
+	struct sas_thread *t = sas_self;
 
 	if (t)
 		return t;
@@ -79,7 +79,7 @@ static struct sas_thread *this_thread(void)
 		free(t);
 		t = NULL;
 	}
-	self = t;
+	sas_self = t;
 	return t;
 }
 
@@ -180,6 +180,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
 	m->run = r->run;
 	m->slot = number;
+	m->place = slot;
 	m->serial = r->serial;
 	/* Something is left there when an intent could not be ended. Who only reads has no use for the log. */
 	log = r->flags & SAS_JOIN_READONLY ? NULL : sas_log_at(r, number);
@@ -207,37 +208,30 @@ int sas_thread_slot(const struct sas_thread *t, const struct sas_region *r)
 
 void sas_thread_release(struct sas_region *r)
 {
-	struct sas_thread *t = self;
+	struct sas_thread *t = sas_self;
 
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
-	if (t && sas_thread_slot(t, r) >= 0)
+	if (t && sas_thread_slot(t, r) >= 0) {
+		memset(t->fast, 0, sizeof t->fast);
 		give_up(&t->member[r->number]);
-}
-
-static unsigned fast_index(const struct sas_region *r)
-{
-	return (unsigned)((uintptr_t)r >> 12) % SAS_THREAD_FAST;
+	}
 }
 
 static void note_fast(struct sas_thread *t, const struct sas_region *r)
 {
-	t->fast[fast_index(r)].region = r;
-	t->fast[fast_index(r)].number = r->number;
+	struct sas_fast *f = &t->fast[sas_fast_index(r)];
+
+	f->region = r;
+	f->stamp = __atomic_load_n(sas_fork_word, __ATOMIC_RELAXED);
 }
 
-/* r is looked into only when it is one of this process's regions. */
-struct sas_thread *sas_thread_fast(const struct sas_region *r)
+void sas_threads_look_again(void)
 {
-	struct sas_thread *t = self;
-	uint32_t number;
+	uint32_t next = sas_fork_word ? *sas_fork_word + 1 : 0;
 
-	if (!t || !r || t->depth || *fork_word == 0 || t->fast[fast_index(r)].region != r)
-		return NULL;
-	number = t->fast[fast_index(r)].number;
-	if (sas_load_acquire_ptr(&sas_regions[number].region) != r || t->member[number].serial != r->serial)
-		return NULL;
-	return t;
+	if (sas_fork_word)
+		__atomic_store_n(sas_fork_word, next ? next : 1, __ATOMIC_RELEASE);
 }
 
 /* --- slots of processes */
@@ -246,7 +240,7 @@ int sas_table_lock(struct sas_region *r)
 {
 	int died, error;
 
-	if (self && sas_has_seized(self, r))    /* its block_lock comes after table_lock */
+	if (sas_self && sas_has_seized(sas_self, r))    /* its block_lock comes after table_lock */
 		return sas_fail(EDEADLK, "%s: this thread has seized it; SASRelease() comes first", r->path);
 	sas_rank_take(SAS_RANK_TABLE);
 	error = sas_run_lock(&r->run->header->table_lock, &died);
@@ -424,8 +418,8 @@ static void forget(struct sas_region *r)
 
 static void in_child(void)
 {
-	if (self)
-		memset(self, 0, sizeof *self);
+	if (sas_self)
+		memset(sas_self, 0, sizeof *sas_self);
 	sas_epoch_forget();
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
@@ -434,7 +428,7 @@ static void in_child(void)
 		if (r)
 			forget(r);
 	}
-	*fork_word = 1;
+	__atomic_store_n(sas_fork_word, 1, __ATOMIC_RELAXED);
 }
 
 static void after_fork_in_child(void)
@@ -448,14 +442,14 @@ static pthread_once_t started = PTHREAD_ONCE_INIT;
 static void start(void)
 {
 	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static volatile uint32_t always = 1;
+	static uint32_t always = 1;
 
-	fork_word = &always;
+	sas_fork_word = &always;
 	if (!SAS_MAP_FAILED(page)) {
-		fork_word = page;
-		*fork_word = 1;
+		sas_fork_word = page;
+		*sas_fork_word = 1;
 		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
-			fork_word = &always;
+			sas_fork_word = &always;
 	}
 	pthread_key_create(&thread_key, thread_end);
 	pthread_atfork(sas_process_lock, sas_process_unlock, after_fork_in_child);
@@ -508,7 +502,7 @@ int sas_frame_begin(struct sas_thread **thread)
 	int cancel;
 
 	pthread_once(&started, start);
-	if (*fork_word == 0)
+	if (__atomic_load_n(sas_fork_word, __ATOMIC_RELAXED) == 0)
 		in_child();
 	t = this_thread();
 	if (!t)

@@ -159,6 +159,7 @@ static void publish(struct sas_region *r)
 	sas_store_relaxed_u64(&slot->size, r->end - r->base);
 	sas_store_relaxed_u64(&slot->memory, r->memory);
 	sas_store_seq_cst_ptr(&slot->region, r);
+	sas_threads_look_again();
 	sas_fault_install();
 }
 
@@ -262,6 +263,7 @@ static void withdraw(struct sas_region *r)
 	struct sas_region_slot *slot = &sas_regions[r->number];
 
 	sas_store_seq_cst_ptr(&slot->region, NULL);
+	sas_threads_look_again();
 	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
 	sas_fault_restore();

@@ -76,17 +76,19 @@ struct sas_membership {
 	uint32_t slot;
 	uint32_t nesting;               /* critical sections that it is in: epoch.h */
 	struct sas_run *run;
+	struct sas_run_thread *place;   /* the slot itself */
 	struct sas_limbo *limbo;        /* what it has deferred: epoch_defer.h */
 };
 
 #define SAS_THREAD_FAST 8       /* regions that a thread finds its place in without the frame of a call */
+struct sas_fast { const struct sas_region *region; uint32_t stamp; };
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
 	int reclaiming;                 /* inside deferred calls */
-	struct { const struct sas_region *region; uint32_t number; } fast[SAS_THREAD_FAST];
+	struct sas_fast fast[SAS_THREAD_FAST];
 	struct sas_membership member[SAS_REGIONS_MAX];
 };
 

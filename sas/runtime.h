@@ -16,6 +16,7 @@
 #ifndef SAS_RUNTIME_H
 #define SAS_RUNTIME_H
 
+#include <stddef.h>
 #include "region.h"
 
 struct SASRegionOptions;
@@ -68,10 +69,32 @@ int sas_region_reset(struct sas_region *r);
 /* --- participant.c: the frame of a call, threads, processes */
 #define SAS_CALL_WRITE 1U       /* EROFS in a read-only region */
 #define SAS_CALL_SLOT 2U        /* needs the thread's slot and intent log */
-/* The way of calls that take nanoseconds: this thread, when it has its place in r, is not inside a call, and is not in a
- * child that fork has just made; it may then work on its slot without a frame, with t->depth set meanwhile where a signal
- * handler must not. NULL: sas_call_begin(), which also says what is wrong. r: any pointer. */
-struct sas_thread *sas_thread_fast(const struct sas_region *r);
+/*
+ * The way of calls that take nanoseconds: this thread, when it has its place in r, is not inside a call, and is not in a child
+ * that fork or clone has just made. It may then work on its slot without a frame, with t->depth set where a signal
+ * handler must not come between. NULL: sas_call_begin(), which also says what is wrong. r: any pointer.
+ *
+ * Where a thread has a place it notes the handle, with the word that changes whenever a region is joined or left in
+ * this process, and that the kernel makes 0 in a child: one comparison tells that the note still holds.
+ */
+extern __thread struct sas_thread *sas_self __attribute__((visibility("hidden"), tls_model("initial-exec")));
+extern uint32_t *sas_fork_word __attribute__((visibility("hidden")));
+static inline unsigned sas_fast_index(const struct sas_region *r)
+{
+	return (unsigned)((uintptr_t)r >> 12) % SAS_THREAD_FAST;
+}
+static inline struct sas_thread *sas_thread_fast(const struct sas_region *r)
+{
+	struct sas_thread *t = sas_self;
+	const struct sas_fast *f;
+
+	if (!t || t->depth)
+		return NULL;
+	f = &t->fast[sas_fast_index(r)];
+	return f->region == r && f->stamp == __atomic_load_n(sas_fork_word, __ATOMIC_RELAXED) ? t : NULL;
+}
+/* Regions come or go: notes of all threads end. Process lock held. */
+void sas_threads_look_again(void);
 /* The outer frame alone: EDEADLK; ended by sas_call_end(). */
 int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
