@@ -31,6 +31,8 @@ typedef struct { void *word; } sas_ptr_t;
 	static inline int sas_cas_acq_rel_##name(wrapped *p, plain *expected, plain v)             \
 	{ return __atomic_compare_exchange_n(&p->word, expected, v, 0, __ATOMIC_ACQ_REL,           \
 					     __ATOMIC_ACQUIRE); }                                  \
+	static inline plain sas_exchange_seq_cst_##name(wrapped *p, plain v)                       \
+	{ return __atomic_exchange_n(&p->word, v, __ATOMIC_SEQ_CST); }                             \
 	static inline plain sas_exchange_acq_rel_##name(wrapped *p, plain v)                       \
 	{ return __atomic_exchange_n(&p->word, v, __ATOMIC_ACQ_REL); }
 

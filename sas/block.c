@@ -663,6 +663,8 @@ static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
 		return not_in_use(r, offset);
 	if (start != offset)
 		return sas_fail(ENOENT, "%#llx lies inside the block at %#llx", address, (unsigned long long)(r->base + start));
+	if (generation == SAS_M_GENERATION_RETIRED)
+		return sas_fail(ENOENT, "the block at %#llx is freed already: SASEpochFree() has deferred that", address);
 	if (generation == 0)
 		return sas_fail(EPERM, "the block at %#llx is the runtime's own", address);
 	if (found != size)
@@ -725,13 +727,13 @@ static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offse
 	return sas_lease_give(r, l, offset, order);
 }
 
-static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
+/* A block in use that may be freed. */
+static int free_checked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
 {
 	struct sas_intent intent;
-	int error = check_block(r, offset, size);
+	int error = sas_segment_need(r, sas_segment_of(r, offset));
 
 	if (!error)
-		error = sas_segment_need(r, sas_segment_of(r, offset));
 	if (!error && free_leased(r, l, offset, size))
 		return 0;
 	if (!error)
@@ -749,6 +751,23 @@ static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_le
 	return error;
 }
 
+int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	if (size < SAS_M_UNIT || (size & (size - 1)) || size > r->anchor.region_size)
+		return sas_fail(EINVAL, "no block has %llu bytes", (unsigned long long)size);
+	if (offset & (size - 1))
+		return sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
+				(unsigned long long)(r->base + offset), (unsigned long long)size);
+	return 0;
+}
+
+static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
+{
+	int error = check_block(r, offset, size);
+
+	return error ? error : free_checked(r, t, l, offset, size);
+}
+
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 {
 	struct sas_thread *t;
@@ -757,11 +776,7 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 
 	if (!(offset & (size - 1)) && sas_lease_free(r, offset, size))
 		return 0;
-	if (size < SAS_M_UNIT || (size & (size - 1)) || size > r->anchor.region_size)
-		error = sas_fail(EINVAL, "no block has %llu bytes", (unsigned long long)size);
-	else if (offset & (size - 1))
-		error = sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
-				 (unsigned long long)(r->base + offset), (unsigned long long)size);
+	error = sas_block_check_shape(r, offset, size);
 	if (!error)
 		error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (error)
@@ -775,6 +790,82 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 		sas_err_flush();
 	}
 	return sas_call_result(t, r, error);
+}
+
+/* --- frees that are deferred */
+
+/* The map that holds the block's entry, and where. */
+static int map_of_block(struct sas_region *r, uint64_t offset, uint64_t size, struct sas_map *map, uint64_t *unit)
+{
+	if (size >= r->segment_size) {
+		sas_map_segments(r, map);
+		*unit = sas_segment_of(r, offset);
+		return 0;
+	}
+	*unit = (offset & (r->segment_size - 1)) >> SAS_M_UNIT_SHIFT;
+	return sas_map_units(r, sas_segment_of(r, offset), map);
+}
+
+static uint32_t order_of_block(const struct sas_region *r, uint64_t size)
+{
+	return order_of(size, size < r->segment_size ? SAS_M_UNIT_SHIFT : r->segment_shift);
+}
+
+int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint64_t start, found;
+	uint32_t generation;
+
+	return sas_map_look(r, offset, &start, &found, &generation) == 0 && start == offset && found == size &&
+	       generation == SAS_M_GENERATION_RETIRED;
+}
+
+/* One store changes the generation of a block in use, so M1 to M4 do not notice. It is made without block_lock: of all
+ * who free the same block, which only a broken program does, one wins. */
+int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint32_t order = order_of_block(r, size), *entry, used, retired = sas_entry(SAS_M_USED, order, SAS_M_GENERATION_RETIRED);
+	struct sas_map map;
+	uint64_t unit;
+	int error = check_block(r, offset, size);
+
+	if (!error)
+		error = map_of_block(r, offset, size, &map, &unit);
+	if (!error)
+		error = sas_refuse_poisoned(r);
+	if (error)
+		return error;
+	entry = map.entries + unit * map.stride;
+	used = sas_m_load_acquire_u32(entry);
+	/* Publish: from here on it is condemned. A death before leaves it in use. */
+	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || used == retired ||
+	    !sas_m_cas_acq_rel_u32(entry, used, retired))
+		return sas_fail(ENOENT, "another thread frees the block at %#llx", (unsigned long long)(r->base + offset));
+	error = sas_persist(r, entry, sizeof *entry);
+	if (error)
+		sas_m_cas_acq_rel_u32(entry, retired, used);
+	return error;
+}
+
+int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+{
+	int error = free_checked(r, t, NULL, offset, size);
+
+	if (!error)
+		sas_run_count(&r->run->threads[sas_thread_slot(t, r)].counters.frees);
+	return error;
+}
+
+int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	struct sas_map map;
+	uint64_t unit;
+	int error = map_of_block(r, offset, size, &map, &unit);
+
+	if (!error)
+		error = retire(r, &map, unit, order_of_block(r, size), offset);
+	sas_index_stale(r, sas_segment_of(r, offset));
+	return error;
 }
 
 /* --- recovery of typed records: table_lock held */

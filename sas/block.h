@@ -26,6 +26,16 @@
 /* --- block.c */
 int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size);
+/* EINVAL: no block can be of this size, and begin there. */
+int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t size);
+/* --- frees that are deferred (epoch_free.c): a retired block is in use, with SAS_M_GENERATION_RETIRED. */
+int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size);
+/* Checks as sas_block_free(), and retires it. In a call; no lock needed. */
+int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size);
+/* Free one that is. block_lock held. */
+int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size);
+/* The same for who has no slot, as nobody writes beside it. block_lock held. */
+int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Within the intent of thread slot `slot`: a block of the runtime's own; undone when the intent is. table_lock held. */
 int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
 /* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */

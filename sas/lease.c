@@ -116,6 +116,7 @@ int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, u
 	uint32_t used = sas_m_load_acquire_u32(map.entries);
 
 	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || sas_entry_generation(used) == 0 ||
+	    sas_entry_generation(used) == SAS_M_GENERATION_RETIRED ||
 	    !sas_tile_retire(&map, 0, used, l->tag))
 		return 0;
 	memset(sas_at(r, offset), 0, SAS_M_UNIT);

@@ -11,20 +11,19 @@
 
 /*
  * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
- * it is the chain of dependent loads that costs. It holds as long as `epoch` is *sas_fork_word, which changes with each leave
- * and fork of the process.
+ * it is the chain of dependent loads that costs. It holds as long as the stamp is sas_stamp().
  */
 static __thread struct recent {
 	uint64_t base, size;
 	struct sas_locks *locks;
 	struct sas_run_line *lines;
-	uint32_t epoch;
+	uint32_t stamp;
 } recent __attribute__((tls_model("initial-exec")));
 
 /* The frame of the fast path; NULL: the slow one finds out what to do. */
 static inline struct sas_locks *begin(uint64_t address)
 {
-	if (!LIKELY(address - recent.base < recent.size && recent.epoch == *sas_fork_word && !sas_self->depth))
+	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_self->depth))
 		return NULL;
 	sas_self->depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -43,7 +42,7 @@ static void remember(const struct sas_region *r, struct sas_locks *locks)
 	recent.size = r->end - r->base;
 	recent.locks = locks;
 	recent.lines = r->run->lines;
-	recent.epoch = *sas_fork_word;
+	recent.stamp = sas_stamp();
 }
 
 static struct sas_region *region_of(uint64_t address)

@@ -219,6 +219,11 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_membarrier(int command)
+{
+	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
+}
+
 static ssize_t linux_fgetxattr(int fd, const char *name, void *value, size_t size)
 {
 	return UNINTERRUPTED(fgetxattr(fd, name, value, size));
@@ -298,6 +303,7 @@ const struct sas_port sas_port_linux = {
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
 	.madvise = linux_madvise,
+	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,
 	.getdents64 = linux_getdents64,
@@ -475,12 +481,12 @@ int sas_port_thread_exists(int pid, int tid)
 
 int sas_port_barrier_join(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
+	return sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
 }
 
 int sas_port_barrier(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
+	return sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 }
 
 uint64_t sas_port_start_time(int pid)

@@ -19,11 +19,13 @@
 #include <sys/mman.h>
 #include <string.h>
 #include "block.h"
+#include "epoch.h"
 #include "err.h"
 #include "hold.h"
 #include "index.h"
 #include "lease.h"
 #include "log.h"
+#include "persist.h"
 #include "port.h"
 #include "run_lease.h"
 #include "run_page.h"
@@ -46,6 +48,7 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 		error = sas_lease_recover(r, number);
 	if (error < 0)
 		return error;
+	sas_epoch_end_slot(r->run, number);
 	sas_run_page_give_all(r->run, number + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	sas_fetch_add_relaxed_u32(&r->run->header->recoveries, 1);
@@ -275,6 +278,11 @@ static void tell(const char *file, uint64_t offset, const char *sentence, void *
 	sas_note(SAS_ERR_WARNING, "%s, offset %#llx: %s", file, (unsigned long long)offset, sentence);
 }
 
+static int is_retired(const struct sas_tile *tile)
+{
+	return tile->state == SAS_M_USED && sas_entry_generation(tile->entry) == SAS_M_GENERATION_RETIRED;
+}
+
 /* Nothing is known of the bytes of free space: some pages are old and some new. */
 static int doubt_map(struct sas_region *r, uint64_t n)
 {
@@ -290,6 +298,11 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 		more = sas_tile_next(&map, &unit, &tile);
 		if (more < 0)
 			return -EUCLEAN;
+		/* Its readers have gone with the boot. An entry in use must not become stale (M2). */
+		if (more && is_retired(&tile)) {
+			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
+			continue;
+		}
 		if (more && tile.state != SAS_M_USED)
 			continue;
 		/* [from, at) is free: cover it with tiles that promise nothing; each swallows whole tiles. */
@@ -306,6 +319,42 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 	return sas_port->msync(map.entries, map.units * sizeof map.entries[0], MS_SYNC);
 }
 
+static int free_retired(struct sas_region *r, const struct sas_map *map, const struct sas_tile *tile)
+{
+	uint32_t *entry = map->entries + tile->head * map->stride;
+
+	if (!is_retired(tile))
+		return 0;
+	sas_tile_free(map, tile->head, tile->order, SAS_M_DIRTY);
+	return sas_persist(r, entry, sizeof *entry);
+}
+
+static int free_retired_in(struct sas_region *r, uint64_t n)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	uint64_t unit = 0;
+	int error = sas_map_units(r, n, &map);
+
+	while (!error && sas_tile_next(&map, &unit, &tile) > 0)
+		error = free_retired(r, &map, &tile);
+	return error;
+}
+
+/* The run file that says who waits for them is lost, and nobody who could see them lives. Each is one store; the indexes are
+ * not built yet. */
+int sas_recover_retired(struct sas_region *r)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	int error = 0;
+
+	sas_map_segments(r, &map);
+	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;)
+		error = sas_entry_carved(tile.entry) ? free_retired_in(r, tile.head) : free_retired(r, &map, &tile);
+	return error;
+}
+
 int sas_recover_boot(struct sas_region *r)
 {
 	struct sas_map map;
@@ -319,7 +368,7 @@ int sas_recover_boot(struct sas_region *r)
 	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;) {
 		if (sas_entry_carved(tile.entry))
 			error = doubt_map(r, tile.head);
-		else if (tile.state != SAS_M_USED)      /* also where the file is, but not its table entry */
+		else if (tile.state != SAS_M_USED || is_retired(&tile)) /* also where the file is, but not its table entry */
 			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
 	}
 	return error;

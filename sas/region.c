@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block.h"
+#include "epoch_defer.h"
 #include "err.h"
 #include "fault.h"
 #include "index.h"
@@ -162,6 +163,7 @@ static void publish(struct sas_region *r)
 	if (sas_load_relaxed_u32(&sas_regions_top) <= r->number)
 		sas_store_release_u32(&sas_regions_top, r->number + 1);
 	sas_store_seq_cst_ptr(&slot->region, r);
+	sas_threads_look_again();
 	sas_fault_install();
 }
 
@@ -265,6 +267,7 @@ static void withdraw(struct sas_region *r)
 	struct sas_region_slot *slot = &sas_regions[r->number];
 
 	sas_store_seq_cst_ptr(&slot->region, NULL);
+	sas_threads_look_again();
 	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
 	sas_fault_restore();
@@ -273,7 +276,7 @@ static void withdraw(struct sas_region *r)
 }
 
 /* The last one that writes returns space, and says that there is nothing to recover. table_lock held. */
-static void end_use(struct sas_region *r)
+static void end_use(struct sas_region *r, const struct sas_living *left)
 {
 	uint64_t returned = 0;
 
@@ -281,10 +284,17 @@ static void end_use(struct sas_region *r)
 		return;
 	/* A thread that has seized it may be asleep: then the space stays. */
 	if (sas_block_trylock_raw(r) == 0) {
-		if (!sas_load_acquire_u32(&r->run->header->block_dirty))
+		int dirty = sas_load_acquire_u32(&r->run->header->block_dirty) != 0;
+
+		if (!dirty && left->readers == 0)
+			sas_epoch_reap_locked(r);
+		if (!dirty)
 			sas_space_return(r, 0, &returned);
 		sas_block_unlock_raw(r);
 	}
+	/* Retired blocks are left, which a join without this run file has to look for. */
+	if (sas_epoch_left(r->run))
+		return;
 	/* What was not written is not clean. */
 	if (sas_load_acquire_u32(&r->run->header->poisoned) || sas_persist(r, sas_at(r, 0), r->anchor.anchor_size) != 0)
 		return;
@@ -301,7 +311,7 @@ static void unregister_locked(struct sas_region *r)
 		return;
 	sas_process_unregister(r, &left);
 	if (left.writers == 0 && !sas_intents_pending(r))
-		end_use(r);
+		end_use(r, &left);
 }
 
 static void unregister(struct sas_region *r, int unmapped)
@@ -324,6 +334,8 @@ static void unregister(struct sas_region *r, int unmapped)
 void sas_region_release(struct sas_region *r)
 {
 	withdraw(r);
+	sas_thread_release(r);
+	sas_epoch_drop(r);
 	unregister(r, 1);
 	sas_region_detach(r);
 }
@@ -339,11 +351,26 @@ void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 	}
 }
 
+/* Before the last join is undone, outside of all locks: calls that may run now. */
+static int settle(struct sas_region *r)
+{
+	int error = sas_region_known(r);
+
+	if (error || r->count > 1)
+		return error;
+	error = sas_helper_stop(r);
+	if (error >= 0 && sas_epoch_holds(r))
+		sas_epoch_reclaim(r, SAS_RECLAIM_ALL | SAS_RECLAIM_LOOK);
+	return error < 0 ? error : 0;
+}
+
 int sas_region_leave(struct sas_region *r, int classic)
 {
 	struct sas_thread *t;
-	int error = sas_change_begin(&t);
+	int error = settle(r);
 
+	if (!error)
+		error = sas_change_begin(&t);
 	if (error)
 		return error;
 	error = sas_region_known(r);
