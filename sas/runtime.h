@@ -28,7 +28,8 @@ int sas_region_join(const char *path, const struct SASRegionOptions *options, in
 int sas_region_leave(struct sas_region *r, int classic);
 /* Undo one join, or all of them. Process lock held. */
 void sas_region_leave_locked(struct sas_region *r, int classic, int all);
-struct sas_region *sas_region_default(void);
+extern struct sas_region *sas_classic_region __attribute__((visibility("hidden")));
+static inline struct sas_region *sas_region_default(void) { return __atomic_load_n(&sas_classic_region, __ATOMIC_ACQUIRE); }
 /* Checks a handle that a program gave. EINVAL with a sentence. */
 int sas_region_known(const struct sas_region *r);
 int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
