@@ -12,7 +12,8 @@
 /*
  * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
  * it is the chain of dependent loads that costs. It holds as long as `epoch` is *sas_fork_word, which changes with each leave
- * and fork of the process.
+ * and fork of the process; and until the thread's books are freed: at SASThreadCleanUp(), and at its end, after which
+ * destructors of other libraries may still call.
  */
 static __thread struct recent {
 	uint64_t base, size;
@@ -44,6 +45,11 @@ static void remember(const struct sas_region *r, struct sas_locks *locks)
 	recent.locks = locks;
 	recent.lines = r->run->lines;
 	recent.epoch = *sas_fork_word;
+}
+
+void sas_lock_forget_recent(void)
+{
+	recent.size = 0;
 }
 
 static struct sas_region *region_of(uint64_t address)

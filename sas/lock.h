@@ -75,6 +75,8 @@ int sas_lock_intent_at_once(uint64_t address);
 int sas_lock_write_at_once(uint64_t address);
 /* -EPERM: the thread does not hold it. */
 int sas_lock_give(uint64_t address);
+/* What it has locked in last is about to go. */
+void sas_lock_forget_recent(void);
 /* The strongest mode in which the calling thread holds it. */
 unsigned sas_lock_held(uint64_t address);
 
