@@ -75,15 +75,17 @@ static int was_made(struct sas_run *run, uint32_t slot, uint64_t pending, uint64
 	       sas_load_acquire_u32(&run->threads[slot].lock_saved) == sas_pending_number(pending);
 }
 
-/* The key was being changed: it is the old one or the new one, and either is good while the lock is idle. */
-static void finish_key(struct sas_run *run, uint32_t slot, sas_lock_t lock)
+/*
+ * The key was being changed: it is the old one or the new one, and either is good while the lock is idle. The second word of
+ * that change has a number of its own, and may be there already: it must not be the slot's next one again.
+ */
+static void finish_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint64_t pending)
 {
 	uint64_t word = sas_load_acquire_u64(&sas_lock_at(run, lock)->word);
-	uint32_t number = (sas_lock_number(word) + 1) & 0x7fffffffU;
+	uint32_t number = (sas_pending_number(pending) + 1) & 0x7fffffffU;
 
-	if (!sas_lock_rekeying(word) || sas_lock_slot(word) != slot)
-		return;
-	sas_store_release_u64(&sas_lock_at(run, lock)->word, sas_lock_word(0, slot, number, 1));
+	if (sas_lock_rekeying(word) && sas_lock_slot(word) == slot)
+		sas_store_release_u64(&sas_lock_at(run, lock)->word, sas_lock_word(0, slot, number, 1));
 	sas_store_release_u64(&run->threads[slot].lock_pending, (uint64_t)number << 33);
 }
 
@@ -98,7 +100,7 @@ static void complete(struct sas_run *run, uint32_t slot)
 	if (!(pending & SAS_PENDING_OPEN))
 		return;
 	if (from == to) {
-		finish_key(run, slot, lock);
+		finish_key(run, slot, lock, pending);
 	} else {
 		word = sas_load_acquire_u64(&sas_lock_at(run, lock)->word);     /* before lock_saved */
 		sas_hold_each(run, slot, search_record, &s);
