@@ -9,14 +9,15 @@
 void sas_hold_save_evidence(struct sas_run *run, uint64_t word)
 {
 	struct sas_run_thread *other = &run->threads[sas_lock_slot(word)];
-	uint64_t pending = sas_load_acquire_u64(&other->lock_pending);
-	uint32_t number = sas_lock_number(word), saved;
+	uint32_t number = sas_lock_number(word), saved = sas_load_acquire_u32(&other->lock_saved);
+	uint64_t pending;
 
-	if (!(pending & SAS_PENDING_OPEN) || sas_pending_number(pending) != number)
-		return;
-	saved = sas_load_acquire_u32(&other->lock_saved);
-	while ((int32_t)((number - saved) << 1) > 0 && !sas_cas_acq_rel_u32(&other->lock_saved, &saved, number))
-		;
+	do {
+		/* After lock_saved: who saves a later change does so when this one is not pending any more, and changes it. */
+		pending = sas_load_acquire_u64(&other->lock_pending);
+		if (!(pending & SAS_PENDING_OPEN) || sas_pending_number(pending) != number || saved == number)
+			return;
+	} while (!sas_cas_acq_rel_u32(&other->lock_saved, &saved, number));
 }
 
 /*
