@@ -104,6 +104,7 @@ struct sas_wait {
 	unsigned from, to, flags;
 	uint64_t until;                 /* CLOCK_MONOTONIC, ns; 0: does not wait */
 	unsigned spins, looks;
+	uint64_t look_at;               /* CLOCK_MONOTONIC, ns: when to look around next */
 	int slept, reported, pass;
 };
 /* The lock cannot be had from `word`. 0: look again; -errno. */

@@ -36,6 +36,7 @@ int sas_lock_find(const struct sas_run *run, uint64_t address, sas_lock_t *lock,
 static int take_latch(struct sas_run *run, uint32_t slot, uint32_t bucket)
 {
 	sas_u32_t *latch = &run->lines[bucket].latch;
+	uint64_t now, until;
 	uint32_t seen = 0;
 
 	/* Before it is taken, so that recovery knows where to look. */
@@ -45,14 +46,15 @@ static int take_latch(struct sas_run *run, uint32_t slot, uint32_t bucket)
 			return 0;
 		__builtin_ia32_pause();
 	}
-	/* Who has waited does not know of the others that do. */
-	for (int timed_out = 0; !timed_out; ) {
+	/* Who has waited does not know of the others that do. Signals may end each wait early. */
+	until = sas_port->now_ns() + LATCH_WAIT_NS;
+	while ((now = sas_port->now_ns()) < until) {
 		seen = 0;
 		if (sas_cas_acq_rel_u32(latch, &seen, (slot + 1) | LATCH_WAITED))
 			return 0;
 		if (!(seen & LATCH_WAITED) && !sas_cas_acq_rel_u32(latch, &seen, seen | LATCH_WAITED))
 			continue;
-		timed_out = sas_port->futex_wait(&latch->word, seen | LATCH_WAITED, LATCH_WAIT_NS) == -ETIMEDOUT;
+		sas_port->futex_wait(&latch->word, seen | LATCH_WAITED, until - now);
 	}
 	sas_store_release_u32(&run->threads[slot].lock_latch, 0);
 	return 1;

@@ -166,9 +166,16 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	/* A reader that passes waiting writers sleeps only for a holder of WRITE. */
 	if (!(word & bit) && !sas_cas_acq_rel_u64(shared, &word, word | bit))
 		return 0;
+	if (!w->look_at)
+		w->look_at = now + LOOK_NS;
 	error = sas_port->futex_wait((uint32_t *)(void *)shared, (uint32_t)(word | bit), time_left(w, now));
 	w->slept = 1;
-	return error == -ETIMEDOUT ? look_around(w, lock, sas_port->now_ns()) : 0;
+	now = sas_port->now_ns();
+	/* Who is woken again and again, by other waiters or by signals, looks as well. */
+	if (error != -ETIMEDOUT && now < w->look_at)
+		return 0;
+	w->look_at = now + LOOK_NS;
+	return look_around(w, lock, now);
 }
 
 int sas_lock_wait_latch(struct sas_wait *w)
