@@ -58,24 +58,26 @@ void sas_lock_wait_over(struct sas_wait *w)
 
 /* --- looking around, every few milliseconds */
 
-/* One of all waiters recovers the dead; now and then also those whose death the kernel did not mark. */
-static void look_for_dead(struct sas_wait *w, uint64_t now)
+/* One of all waiters recovers the dead; now and then also those whose death the kernel did not mark. How many. */
+static int look_for_dead(struct sas_wait *w, uint64_t now)
 {
 	struct sas_region *r = w->region;
 	sas_u64_t *looked = &r->run->header->lock_looked;
 	uint64_t last = sas_load_relaxed_u64(looked);
 	struct sas_living living;
+	int count = 0;
 
 	if (now - last < LOOK_APART_NS || !sas_cas_acq_rel_u64(looked, &last, now))
-		return;
+		return 0;
 	if (sas_any_dead(r)) {
-		sas_recover(r);
+		count = sas_recover(r);
 	} else if (w->looks % 64 == 8 && sas_table_lock(r) == 0) {
 		sas_err_defer();
 		sas_living_locked(r, &living);
 		sas_table_unlock(r);
 		sas_err_flush();
 	}
+	return count > 0 ? count : 0;
 }
 
 /* A reader keeps behind waiting writers; the mark of one that has died or given up stays until somebody looks. */
@@ -153,8 +155,9 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	uint64_t bit = w->to == SAS_HOLD_READ ? SAS_LOCK_READ_WAITS : SAS_LOCK_CHANGE_WAITS, now;
 	int error;
 
+	/* Who tries again and again is nobody's waiter, and may be alone: it looks as well. */
 	if (!w->until)
-		return too_late(w, lock);
+		return w->looks++ == 0 && look_for_dead(w, sas_port->now_ns()) ? 0 : too_late(w, lock);
 	if (sas_lock_rekeying(word) || w->spins++ < SPINS) {
 		__builtin_ia32_pause();
 		return 0;
