@@ -71,6 +71,8 @@ static int look_for_dead(struct sas_wait *w, uint64_t now)
 		return 0;
 	if (sas_any_dead(r)) {
 		count = sas_recover(r);
+		if (count < 0)
+			count = sas_recover_holds(r);
 	} else if (w->looks % 64 == 8 && sas_table_lock(r) == 0) {
 		sas_err_defer();
 		sas_living_locked(r, &living);
