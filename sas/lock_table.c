@@ -147,12 +147,13 @@ static int chain(struct sas_region *r, uint32_t last)
 
 /*
  * A lock that nobody uses. One that never had a key is best; a short chain grows rather than forget an address that may
- * be wanted again; else any, by chance, so that no two addresses drive each other out for ever.
+ * be wanted again; else any, by chance, so that no two addresses drive each other out for ever. full: nothing grows any more:
+ * then in a short chain as well, and rather than none one whose holder's death nobody has been told of.
  */
-static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance, sas_lock_t *lock, uint64_t *word,
-		     uint32_t *last)
+static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance, int full, sas_lock_t *lock,
+		     uint64_t *word, uint32_t *last)
 {
-	uint32_t number = bucket, lines = 0, idle = 0;
+	uint32_t number = bucket, lines = 0, idle = 0, died = 0;
 
 	do {
 		struct sas_run_line *line = &run->lines[number];
@@ -160,7 +161,9 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 		for (uint32_t i = 0; i < SAS_LOCKS_PER_LINE; i++) {
 			uint64_t w = sas_load_acquire_u64(&line->lock[i].word);
 
-			if ((w & (SAS_LOCK_HELD | SAS_LOCK_WAITS)) || line->died[i] || (w && chance % ++idle != 0))
+			if (w & (SAS_LOCK_HELD | SAS_LOCK_WAITS))
+				continue;
+			if (line->died[i] ? idle || died++ : w && chance % ++idle != 0)
 				continue;
 			*lock = number << 2 | i;
 			*word = w;
@@ -171,7 +174,7 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 		lines++;
 		number = sas_load_acquire_u32(&line->next);
 	} while (number);
-	return idle && lines >= CHAIN_SHORT;
+	return full ? idle || died : idle && lines >= CHAIN_SHORT;
 }
 
 /* 1: done; 0: somebody has begun to use the lock. */
@@ -186,6 +189,7 @@ static int change_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint6
 	/* Nobody changes the word while it says so. */
 	sas_store_relaxed_u64(&line->lock[lock & 3U].key, address);
 	sas_store_relaxed_u64(&line->seen_word[lock & 3U], 0);
+	__atomic_store_n(&line->died[lock & 3U], 0, __ATOMIC_RELAXED);
 	number = sas_pending_number(sas_load_relaxed_u64(&thread->lock_pending)) + 1;
 	*word = sas_lock_word(0, slot, number, 1);
 	sas_store_release_u64(&line->lock[lock & 3U].word, *word);
@@ -196,22 +200,24 @@ static int change_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint6
 static int place(struct sas_region *r, uint32_t slot, uint32_t bucket, uint64_t address, sas_lock_t *lock, uint64_t *word)
 {
 	uint32_t last = bucket, chance = sas_pending_number(sas_load_relaxed_u64(&r->run->threads[slot].lock_pending));
-	int error = 0;
+	int full = 0;
 
-	while (!error && sas_lock_find(r->run, address, lock, word) != 0) {
-		if (find_idle(r->run, bucket, chance, lock, word, &last)) {
+	while (sas_lock_find(r->run, address, lock, word) != 0) {
+		if (find_idle(r->run, bucket, chance, full != 0, lock, word, &last)) {
 			if (change_key(r->run, slot, *lock, word, address))
 				return 0;
 			sas_hold_close(&r->run->threads[slot], 0);
 			continue;
 		}
-		error = sas_run_grow_lock(r);
-		if (error)
-			return error;
-		error = chain(r, last);
+		if (full)
+			return full;
+		full = sas_run_grow_lock(r);
+		if (full)
+			return full;
+		full = chain(r, last);
 		sas_run_grow_unlock(r);
 	}
-	return error;
+	return 0;
 }
 
 int sas_lock_place(struct sas_region *r, uint32_t slot, uint64_t address, sas_lock_t *lock, uint64_t *word)
