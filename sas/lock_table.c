@@ -93,6 +93,8 @@ static int make_space(struct sas_region *r, uint32_t lines)
 	error = sas_run_reserve(r, r->run, SAS_RUN_LOCK_OFFSET + space * SAS_RUN_LINE, lines * SAS_RUN_LINE);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more locks: %s", r->path, strerror(-error));
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)   /* its file is formatted without being emptied */
+		memset(&r->run->lines[space], 0, lines * SAS_RUN_LINE);
 	sas_store_release_u32(&h->line_space, space + lines);
 	return 0;
 }
