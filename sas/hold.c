@@ -147,5 +147,6 @@ void sas_hold_recover(struct sas_run *run, uint32_t slot)
 	complete(run, slot);
 	sas_lock_unlatch_dead(run, slot);
 	sas_hold_each(run, slot, give_back, &g);
-	sas_store_relaxed_u64(&run->threads[slot].lock_wait, 0);
+	/* It waits for nothing, and the count of waits goes on: lock_circle.c. */
+	sas_store_release_u64(&run->threads[slot].lock_wait, sas_load_relaxed_u64(&run->threads[slot].lock_wait) >> 32 << 32);
 }

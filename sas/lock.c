@@ -40,6 +40,9 @@ static inline void end(void)
 
 static void remember(const struct sas_region *r, struct sas_locks *locks)
 {
+	/* Another region may come to lie at the addresses of one that is mapped elsewhere. */
+	if (r->memory != r->base)
+		return;
 	recent.base = r->base;
 	recent.size = r->end - r->base;
 	recent.locks = locks;
@@ -221,7 +224,7 @@ static inline __attribute__((always_inline)) int take_at_once(struct sas_locks *
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
 	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
-		    !line->died[i]))
+		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;
 	if (!LIKELY(!sas_hold_needs_evidence(word, slot))) {
 		if (alone)
