@@ -142,6 +142,8 @@ int sas_log_grow(struct sas_region *r, uint64_t slot);
 /* Recover dead threads and free dead processes' slots; table_lock held. How many threads. */
 int sas_recover_locked(struct sas_region *r);
 int sas_recover(struct sas_region *r);
+/* Where that fails, or is not for this thread, which has seized the region: only what the dead hold is given back. How many. */
+int sas_recover_holds(struct sas_region *r);
 /* Is there a dead thread that nobody has recovered? No lock. */
 int sas_any_dead(const struct sas_region *r);
 /* All logs, whoever wrote them: nobody lives in the region. */
