@@ -53,7 +53,8 @@ static void look_at_segment(uint64_t n, struct census *c)
 		int is_free = tile.state != SAS_M_USED, leased = is_free && tag;
 
 		if (leased)
-			ck_assert_msg(sas_lease_lives(region, n, tag), "segment %lu unit %lu: the tag %#x is nobody's", n, tile.head, tag);
+			ck_assert_msg(sas_lease_lives(region, n, tag), "segment %lu unit %lu: the tag %#x is nobody's", n,
+				      tile.head, tag);
 		for (uint64_t u = tile.head; u < unit; u++)
 			ck_assert_msg(indexed[u] == (is_free && !leased), "segment %lu unit %lu, entry %#x: index %d", n, u,
 				      tile.entry, indexed[u]);
