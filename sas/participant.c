@@ -380,7 +380,7 @@ int sas_process_register(struct sas_region *r)
 }
 
 /* Process lock held, or the only thread. */
-static void forget_shortcuts(void)
+void sas_forget_shortcuts(void)
 {
 	if (++epochs == 0)
 		epochs = 1;
@@ -390,7 +390,7 @@ static void forget_shortcuts(void)
 /* table_lock held. */
 void sas_process_unregister(struct sas_region *r, struct sas_living *left)
 {
-	forget_shortcuts();
+	sas_forget_shortcuts();
 	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
 	if (sas_port_is(r->run->fd, r->run->device, r->run->inode))
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(r->process - 1), 1);
@@ -437,7 +437,7 @@ static void in_child(void)
 		if (r)
 			forget(r);
 	}
-	forget_shortcuts();
+	sas_forget_shortcuts();
 }
 
 static void after_fork_in_child(void)

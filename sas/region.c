@@ -264,6 +264,7 @@ static void withdraw(struct sas_region *r)
 	struct sas_region_slot *slot = &sas_regions[r->number];
 
 	sas_store_seq_cst_ptr(&slot->region, NULL);
+	sas_forget_shortcuts();
 	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
 	sas_fault_restore();

@@ -74,6 +74,7 @@ int sas_frame_begin(struct sas_thread **t);
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
 extern volatile uint32_t *sas_fork_word;        /* not 0, and another one after each leave and fork; the kernel makes it 0 in a child */
+void sas_forget_shortcuts(void);                /* changes it */
 static inline int sas_region_is_alive(const struct sas_region *r)
 {
 	return sas_m_load_acquire_u32(&r->state->life) == SAS_M_LIFE_ACTIVE &&
