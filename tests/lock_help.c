@@ -100,6 +100,19 @@ struct answer agent_answer(struct agent *a)
 	return answer;
 }
 
+struct agent *agent_next(struct agent *agents, int count)
+{
+	struct pollfd p[16];
+
+	for (int i = 0; i < count; i++)
+		p[i] = (struct pollfd){ .fd = agents[i].to[1] ? agents[i].from[0] : -1, .events = POLLIN };
+	ck_assert_msg(poll(p, (nfds_t)count, PATIENCE * 1000) > 0, "no call comes back");
+	for (int i = 0; i < count; i++)
+		if (p[i].revents)
+			return &agents[i];
+	ck_abort_msg("nobody");
+}
+
 int agent_is_busy(struct agent *a)
 {
 	return !has_answer(a, 0);
@@ -111,6 +124,7 @@ static void drop(struct agent *a)
 		close(a->to[i]);
 		close(a->from[i]);
 	}
+	a->to[1] = 0;
 }
 
 void agent_end(struct agent *a)

@@ -43,6 +43,8 @@ void agent_ask(struct agent *a, struct request request);
 struct answer agent_answer(struct agent *a);
 /* 1: it has not answered yet. */
 int agent_is_busy(struct agent *a);
+/* The first of those not ended that has answered. */
+struct agent *agent_next(struct agent *agents, int count);
 void agent_end(struct agent *a);
 /* SIGKILL; returns when it is dead. */
 void agent_kill(struct agent *a);
