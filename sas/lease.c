@@ -30,7 +30,9 @@ struct sas_lease {
 	uint64_t tiles[2 * SAS_LEASE_TILES];
 };
 
-#define FIRST_BATCH 4U
+/* Entries of two lines of the processor's cache: the tile that a thread uses again and again, the lowest of its batch, is
+ * so far from that of another one. */
+#define FIRST_BATCH 32U
 
 static unsigned room_for(const struct sas_region *r, uint32_t order)
 {
@@ -185,7 +187,7 @@ static void set_up(struct sas_region *r, struct sas_lease *l, struct sas_run_thr
 
 		s->tiles = tiles;
 		s->room = room_for(r, k);
-		s->batch = FIRST_BATCH >> k ? FIRST_BATCH >> k : 1;
+		s->batch = FIRST_BATCH >> k;
 		tiles += SAS_LEASE_TILES >> k;
 	}
 	l->fenced = sas_port_barrier_join() != 0;
