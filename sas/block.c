@@ -340,9 +340,15 @@ static int alloc_large(struct sas_intent *intent, const struct request *q, uint6
 
 /* --- blocks in carved segments */
 
+/* Of the block that the map of a segment is in that segment itself. */
+static uint32_t own_order(const struct sas_region *r)
+{
+	return order_of(sas_map_bytes(r->segment_size), SAS_M_UNIT_SHIFT);
+}
+
 /*
  * The map of a segment that is about to be carved: all free. It means nothing before the table says CARVED.
- * A segment that was never used has a map of zeros already, unless the map lies in the segment itself.
+ * A segment that was never used has a map of zeros already: then a page of it is written at most.
  */
 static int write_map(struct sas_region *r, uint64_t n, int state)
 {
@@ -360,8 +366,9 @@ static int write_map(struct sas_region *r, uint64_t n, int state)
 			sas_tile_free(&map, 0, top, SAS_M_DIRTY);
 		return sas_persist(r, map.entries, sizeof map.entries[0]);
 	}
-	own = order_of(sas_map_bytes(r->segment_size), SAS_M_UNIT_SHIFT);
-	memset(map.entries, 0, sas_map_bytes(r->segment_size));
+	own = own_order(r);
+	if (state != SAS_M_NEVER)
+		memset(map.entries, 0, sas_map_bytes(r->segment_size));
 	for (uint32_t k = own; state != SAS_M_NEVER && k < top; k++)
 		sas_tile_free(&map, 1ULL << k, k, SAS_M_DIRTY);
 	sas_tile_use(&map, 0, own, 0);
@@ -397,6 +404,8 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	/* Publish: the map is whole. A death before leaves a free segment. */
 	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
 	sas_index_carved(r, *segment);
+	if (state == SAS_M_NEVER)
+		sas_index_fresh(r, *segment, *segment < r->anchor.maps ? 0 : 1ULL << own_order(r));
 	return sas_persist(r, &r->table[*segment], sizeof r->table[0]);
 }
 
