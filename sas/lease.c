@@ -362,7 +362,7 @@ int sas_lease_seize(struct sas_region *r, const struct sas_thread *t)
 	error = sas_port_barrier();
 	if (error && sas_load_seq_cst_u32(&h->unfenced)) {
 		sas_store_release_u32(&h->seized, 0);
-		return sas_fail(-error, "%s: this process may not call membarrier(2), and others that have joined rely on it: %s",
+		return sas_fail(ENOSYS, "%s: this process may not call membarrier(2), and others that have joined rely on it: %s",
 				r->path, strerror(-error));
 	}
 	for (uint32_t i = 0; i < top; i++) {
