@@ -265,6 +265,7 @@ START_TEST(durable_regions_lease_nothing)
 	snprintf(path, sizeof path, "%s/disk", store);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	o.flags = SAS_JOIN_CREATE;
+	o.base = r->base + GIB;
 	o.regionSize = 8 * MIB;
 	o.segmentSize = SEGMENT;
 	o.durability = SASDurability__DISK;
