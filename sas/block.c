@@ -475,6 +475,38 @@ static int alloc_small(struct sas_intent *intent, const struct request *q, uint6
 
 /* --- blocks from the tiles in hand */
 
+/* The bytes whose entries lie in one line of the processor's cache. */
+static uint64_t line_of(uint64_t offset)
+{
+	return offset >> (SAS_M_UNIT_SHIFT + 4);
+}
+
+/*
+ * Which of the ascending tiles to use first, and so again and again: the first one of a line of entries that no other thread is
+ * likely to store in, as it neither begins before these tiles nor ends after them.
+ */
+static unsigned find_own_line(const uint64_t *got, unsigned count)
+{
+	for (unsigned i = 0; i < count && line_of(got[i]) != line_of(got[count - 1]); i++)
+		if (i ? line_of(got[i]) != line_of(got[i - 1]) : line_of(got[0]) != line_of(got[0] - 1))
+			return i;
+	return 0;
+}
+
+/* Leased so that they are used from got[first] upwards, then from the lowest. */
+static int lease_all(struct sas_region *r, struct sas_lease *l, const struct sas_map *map, uint32_t order, const uint64_t *got,
+		     unsigned count)
+{
+	unsigned first = find_own_line(got, count);
+	int error = 0;
+
+	for (unsigned i = first; i > 0 && !error; i--)
+		error = sas_lease_add(r, l, map, got[i - 1], order);
+	for (unsigned i = count; i > first && !error; i--)
+		error = sas_lease_add(r, l, map, got[i - 1], order);
+	return error;
+}
+
 /* More tiles of segment n, beside the one at `offset`: as many as are wanted, and have their space already. */
 static int lease_more(struct sas_region *r, struct sas_lease *l, uint32_t order, unsigned wanted, uint64_t offset)
 {
@@ -500,8 +532,7 @@ static int lease_more(struct sas_region *r, struct sas_lease *l, uint32_t order,
 		count++;
 	}
 	sas_index_update(r, n);
-	while (count > 0 && !error)     /* the lowest is the first to be used */
-		error = sas_lease_add(r, l, &map, got[--count], order);
+	error = lease_all(r, l, &map, order, got, count);
 	if (error)
 		sas_index_stale(r, n);
 	return error;
