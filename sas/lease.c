@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,12 +70,12 @@ static struct sas_map map_at(const struct sas_region *r, uint64_t offset)
 /* Pairs with sas_lease_seize(). */
 static int begin_busy(struct sas_region *r, const struct sas_lease *l)
 {
-	sas_store_relaxed_u32(&l->slot->lease_busy, 1);
 	if (l->fenced)
-		sas_fence_seq_cst();
+		sas_store_seq_cst_u32(&l->slot->lease_busy, 1);
 	else
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (!sas_load_acquire_u32(&r->run->header->seized))
+		sas_store_relaxed_u32(&l->slot->lease_busy, 1);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (!sas_load_seq_cst_u32(&r->run->header->seized))
 		return 1;
 	sas_store_release_u32(&l->slot->lease_busy, 0);
 	return 0;
@@ -190,7 +191,8 @@ static void set_up(struct sas_region *r, struct sas_lease *l, struct sas_run_thr
 		s->batch = FIRST_BATCH >> k;
 		tiles += SAS_LEASE_TILES >> k;
 	}
-	l->fenced = sas_port_barrier_join() != 0;
+	/* Its running threads execute a fence when somebody seizes. */
+	l->fenced = sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0;
 	/* Who seizes looks at it after its store to `seized`, we at that after this: one of us sees the other. */
 	if (!l->fenced)
 		sas_store_seq_cst_u32(&r->run->header->unfenced, 1);
@@ -358,8 +360,7 @@ int sas_lease_seize(struct sas_region *r, const struct sas_thread *t)
 	int error;
 
 	sas_store_seq_cst_u32(&h->seized, 1);
-	sas_fence_seq_cst();
-	error = sas_port_barrier();
+	error = sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 	if (error && sas_load_seq_cst_u32(&h->unfenced)) {
 		sas_store_release_u32(&h->seized, 0);
 		return sas_fail(ENOSYS, "%s: this process may not call membarrier(2), and others that have joined rely on it: %s",
@@ -369,7 +370,7 @@ int sas_lease_seize(struct sas_region *r, const struct sas_thread *t)
 		const struct sas_run_thread *slot = &r->run->threads[i];
 
 		/* A slot that is taken from here on, or by another life, meets `seized`. */
-		while ((int)i != sas_thread_slot(t, r) && sas_load_acquire_u32(&slot->lease_busy) &&
+		while ((int)i != sas_thread_slot(t, r) && sas_load_seq_cst_u32(&slot->lease_busy) &&
 		       sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && !is_dead(slot))
 			sched_yield();
 	}

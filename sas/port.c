@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -249,6 +248,11 @@ static uint64_t linux_now_s(void)
 	return (uint64_t)now.tv_sec;
 }
 
+static int linux_membarrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0) == 0 ? 0 : -errno;
+}
+
 const struct sas_port sas_port_linux = {
 	.openat = linux_openat,
 	.close = linux_close,
@@ -280,6 +284,7 @@ const struct sas_port sas_port_linux = {
 	.getdents64 = linux_getdents64,
 	.now_ns = linux_now_ns,
 	.now_s = linux_now_s,
+	.membarrier = linux_membarrier,
 };
 
 const struct sas_port *sas_port = &sas_port_linux;
@@ -445,16 +450,6 @@ static const char *skip_fields(const char *text, int count)
 int sas_port_thread_exists(int pid, int tid)
 {
 	return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
-}
-
-int sas_port_barrier_join(void)
-{
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
-}
-
-int sas_port_barrier(void)
-{
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0) == 0 ? 0 : -errno;
 }
 
 uint64_t sas_port_start_time(int pid)

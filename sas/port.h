@@ -48,6 +48,7 @@ struct sas_port {
 	ssize_t (*getdents64)(int fd, void *buffer, size_t size);
 	uint64_t (*now_ns)(void);                       /* CLOCK_MONOTONIC */
 	uint64_t (*now_s)(void);                        /* CLOCK_REALTIME, seconds since 1970 */
+	int (*membarrier)(int command);
 };
 
 /* The table in use. Tests may point it at a copy of sas_port_linux with entries replaced, before any join. */
@@ -71,9 +72,6 @@ void sas_port_boot_id(uint8_t id[16]);
 uint64_t sas_port_pid_namespace(void);
 /* 0: no thread of this process has this id, in our pid namespace. */
 int sas_port_thread_exists(int pid, int tid);
-/* membarrier(2): from now on sas_port_barrier() of any process makes our running threads execute a full fence. */
-int sas_port_barrier_join(void);
-int sas_port_barrier(void);
 /* Kernel start time of a process in clock ticks since boot; 0 unknown. */
 uint64_t sas_port_start_time(int pid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */

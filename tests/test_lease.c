@@ -23,6 +23,7 @@
 #include "../sas/block.h"
 #include "../sas/index.h"
 #include "../sas/lease.h"
+#include "../sas/port.h"
 #include "../sas/run_lease.h"
 #include "block_help.h"
 
@@ -381,8 +382,23 @@ static uint64_t in_use_hash(void)
 	return hash;
 }
 
+static struct sas_port port;
+
+static int no_membarrier(int command)
+{
+	(void)command;
+	return -ENOSYS;
+}
+
+static void forbid_membarrier(void)
+{
+	port = sas_port_linux;
+	port.membarrier = no_membarrier;
+	sas_port = &port;
+}
+
 /* While it is seized no other thread's call changes anything, and each goes on afterwards. */
-START_TEST(seizing_stops_calls_without_a_lock)
+static void seize_often(void)
 {
 	uint64_t turns = 0, seen;
 	pthread_t thread;
@@ -404,6 +420,40 @@ START_TEST(seizing_stops_calls_without_a_lock)
 	pthread_join(thread, NULL);
 	SASCleanUp();
 	every_tile_has_a_place();
+}
+
+START_TEST(seizing_stops_calls_without_a_lock)
+{
+	seize_often();
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->unfenced), 1);
+}
+END_TEST
+
+START_TEST(seizing_works_where_the_kernel_has_no_membarrier)
+{
+	forbid_membarrier();
+	seize_often();
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->unfenced), 0);
+	sas_port = &sas_port_linux;
+}
+END_TEST
+
+/* Others rely on it already. */
+START_TEST(seizing_without_membarrier_is_refused_beside_those_that_have_it)
+{
+	ck_assert_int_eq(SASJoinRegionByName(store), 0);
+	give(take(4096), 4096);
+	forbid_membarrier();
+	errno = 0;
+	SASSeize();
+	ck_assert_int_eq(errno, ENOSYS);
+	errno = 0;
+	SASRelease();
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->seized), 0);
+	give(take(4096), 4096);
+	sas_port = &sas_port_linux;
+	SASCleanUp();
 }
 END_TEST
 
@@ -701,6 +751,8 @@ int main(void)
 	tcase_add_test(tests, block_freed_by_two_threads_is_freed_once);
 	tcase_add_test(tests, thread_that_ends_gives_back);
 	tcase_add_test(tests, seizing_stops_calls_without_a_lock);
+	tcase_add_test(tests, seizing_works_where_the_kernel_has_no_membarrier);
+	tcase_add_test(tests, seizing_without_membarrier_is_refused_beside_those_that_have_it);
 	tcase_add_test(tests, seizer_waits_for_calls_without_a_lock);
 	tcase_add_test(tests, seizer_does_not_wait_for_the_dead);
 	tcase_add_test(tests, seizer_that_dies_lets_go);
