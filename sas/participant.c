@@ -396,7 +396,8 @@ static int register_locked(struct sas_region *r)
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
-	r->process = number + 1;
+	/* Publish: with it token and generation are there. Pairs with enter(). */
+	sas_m_store_release_u32(&r->process, number + 1);
 	return 0;
 }
 
@@ -539,7 +540,7 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 		return error;
 	if ((needs & SAS_CALL_WRITE) && (r->flags & SAS_JOIN_READONLY))
 		return sas_fail(EROFS, "%s: joined read-only", r->path);
-	if (!r->process && r->run) {
+	if (!sas_m_load_acquire_u32(&r->process) && r->run) {
 		sas_err_defer();
 		sas_process_lock();
 		error = r->process ? 0 : sas_process_register(r);

@@ -72,6 +72,13 @@ static void prepare_free(struct scene *s, SASRegion_t region)
 	model_alloc(s, region, KIB(16));
 }
 
+static void prepare_free_small(struct scene *s, SASRegion_t region)
+{
+	furnish(s, region);
+	victim(s, region, KIB(4));
+	model_alloc(s, region, KIB(4));
+}
+
 static void prepare_large(struct scene *s, SASRegion_t region)
 {
 	furnish(s, region);
@@ -154,6 +161,25 @@ void op_warm(struct scene *s, SASRegion_t region)
 	give(s, alloc(s, region, KIB(256)), KIB(256));
 }
 
+/* Besides, the thread has free blocks of 4 KiB in hand. */
+static void begin_hand(struct scene *s, SASRegion_t region)
+{
+	op_warm(s, region);
+	give(s, alloc(s, region, KIB(4)), KIB(4));
+}
+
+/* As many as it may, of space that was stained: one more, and half of them go back. */
+static void begin_full_hand(struct scene *s, SASRegion_t region)
+{
+	void *blocks[64];
+
+	op_warm(s, region);
+	for (unsigned i = 0; i < 64; i++)
+		memset(blocks[i] = alloc(s, region, KIB(4)), 0xA5, KIB(4));
+	for (unsigned i = 0; i < 64; i++)
+		give(s, blocks[i], KIB(4));
+}
+
 static void cold(struct scene *s, SASRegion_t region)
 {
 	(void)s;
@@ -217,6 +243,12 @@ static void run_alloc_4k(struct scene *s, const char *path, SASRegion_t region)
 {
 	(void)path;
 	alloc(s, region, KIB(4));
+}
+
+static void run_alloc_8k(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	alloc(s, region, KIB(8));
 }
 
 static void run_alloc_512k(struct scene *s, const char *path, SASRegion_t region)
@@ -323,6 +355,10 @@ const struct op ops[] = {
 	  .prepare = furnish, .begin = op_warm, .run = run_alloc_4k, .judge = judge_alloc },
 	{ .name = "alloc-cut", .done = 1,
 	  .prepare = prepare_cut, .begin = op_warm, .run = run_alloc_4k, .judge = judge_alloc },
+	{ .name = "alloc-in-hand", .done = 1,
+	  .prepare = furnish, .begin = begin_hand, .run = run_alloc_4k, .judge = judge_alloc },
+	{ .name = "alloc-batch", .done = 1,
+	  .prepare = prepare_cut, .begin = begin_hand, .run = run_alloc_8k, .judge = judge_alloc },
 	{ .name = "alloc-new", .done = 1,
 	  .prepare = furnish, .begin = op_warm, .run = run_alloc_512k, .judge = judge_alloc },
 	{ .name = "alloc-first", .done = 1,
@@ -335,6 +371,10 @@ const struct op ops[] = {
 	  .prepare = prepare_stained_segments, .begin = op_warm, .run = run_alloc_2m, .judge = judge_alloc },
 	{ .name = "free", .done = 1,
 	  .prepare = prepare_free, .begin = op_warm, .run = run_free, .judge = judge_free },
+	{ .name = "free-into-hand", .done = 1,
+	  .prepare = prepare_free_small, .begin = begin_hand, .run = run_free, .judge = judge_free },
+	{ .name = "free-into-full-hand", .done = 1,
+	  .prepare = prepare_free_small, .begin = begin_full_hand, .run = run_free, .judge = judge_free },
 	{ .name = "free-first", .done = 1,
 	  .prepare = prepare_free, .begin = cold, .run = run_free, .judge = judge_free },
 	{ .name = "free-large", .done = 1,
@@ -359,6 +399,8 @@ const struct op ops[] = {
 	  .prepare = prepare_large, .run = run_join, .judge = judge_same },
 	{ .name = "leave",
 	  .prepare = prepare_large, .begin = op_warm, .run = run_leave, .judge = judge_same },
+	{ .name = "leave-with-hand",
+	  .prepare = prepare_large, .begin = begin_full_hand, .run = run_leave, .judge = judge_same },
 	{ .name = "create", .flags = OP_OUTSIDE | OP_ABSENT, .done = 1,
 	  .run = run_join, .judge = judge_new },
 	{ .name = "create-preallocated", .flags = OP_OUTSIDE | OP_ABSENT | OP_PREALLOCATED, .done = 1,
