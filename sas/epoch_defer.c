@@ -69,7 +69,7 @@ struct sas_limbo *sas_limbo_of(struct sas_thread *t, const struct sas_region *r)
 		return NULL;
 	}
 	sas_limbo_lock(l);
-	l->serial = r->serial;
+	sas_store_relaxed_u64(&l->serial, r->serial);
 	l->run = m->run;
 	l->slot = &m->run->threads[m->slot];
 	l->process = r->process - 1;
@@ -196,7 +196,7 @@ int sas_epoch_holds(const struct sas_region *r)
 
 	for (struct sas_limbo *l = first_limbo(); l && !holds; l = l->next) {
 		sas_limbo_lock(l);
-		holds = l->serial == r->serial && l->calls > 0;
+		holds = sas_load_relaxed_u64(&l->serial) == r->serial && l->calls > 0;
 		sas_limbo_unlock(l);
 	}
 	return holds;
@@ -208,7 +208,7 @@ void sas_epoch_drop(const struct sas_region *r)
 
 	for (struct sas_limbo *l = first_limbo(); l; l = l->next) {
 		sas_limbo_lock(l);
-		if (l->serial == r->serial && sas_load_relaxed_u32(&l->state) != SAS_LIMBO_FREE) {
+		if (sas_load_relaxed_u64(&l->serial) == r->serial && sas_load_relaxed_u32(&l->state) != SAS_LIMBO_FREE) {
 			dropped += l->calls;
 			drop_bags(l);
 			free_if_empty(l);
@@ -236,7 +236,8 @@ void sas_epoch_forget(void)
 			l->spare = bag;
 		}
 		l->open = NULL;
-		l->calls = l->bytes = l->serial = 0;
+		l->calls = l->bytes = 0;
+		sas_store_relaxed_u64(&l->serial, 0);
 		l->detached = 0;
 		sas_store_relaxed_u32(&l->state, SAS_LIMBO_FREE);
 		sas_limbo_unlock(l);
@@ -409,7 +410,7 @@ int sas_epoch_defer(struct sas_region *r, void (*call)(void *), void *arg, uint6
 /* Whose calls this thread may run now. */
 static int is_ours(const struct sas_limbo *l, const struct sas_region *r, const struct sas_limbo *own, unsigned how)
 {
-	return l->serial == r->serial && (l == own || (how & SAS_RECLAIM_ALL) ||
+	return sas_load_relaxed_u64(&l->serial) == r->serial && (l == own || (how & SAS_RECLAIM_ALL) ||
 					  sas_load_relaxed_u32(&l->state) == SAS_LIMBO_LEFT);
 }
 
@@ -488,18 +489,17 @@ static int is_suspect(struct sas_region *r, const struct sas_epoch_view *view)
 	       sas_cas_acq_rel_u64(&r->epoch_looked, &last, now);
 }
 
-/* What the dead had deferred becomes everybody's when they are recovered. */
-static void look_for_dead(struct sas_region *r, const struct sas_thread *t, const struct sas_epoch_view *view)
+/* What the dead had deferred becomes everybody's when they are recovered. processes: look who of them is dead, too. */
+static void bury(struct sas_region *r, const struct sas_thread *t, int processes)
 {
-	int suspect = is_suspect(r, view);
 	struct sas_living living;
 
-	if ((!view->dead && !suspect) || sas_has_seized(t, r) || sas_table_lock(r) != 0)
+	if (sas_has_seized(t, r) || sas_table_lock(r) != 0)
 		return;
 	sas_err_defer();
-	if (suspect)
-		sas_living_locked(r, &living);
 	sas_recover_locked(r);
+	if (processes)
+		sas_living_locked(r, &living);
 	sas_table_unlock(r);
 	sas_err_flush();
 }
@@ -507,13 +507,20 @@ static void look_for_dead(struct sas_region *r, const struct sas_thread *t, cons
 /* In a call. */
 static int advance(struct sas_region *r, const struct sas_thread *t, struct sas_epoch_view *view)
 {
-	int error = sas_epoch_advance(r, view);
+	int suspect, error = sas_epoch_advance(r, view);
 
+	/* Those that need what the kernel refuses us may have died. */
+	if (error) {
+		bury(r, t, 1);
+		error = sas_epoch_advance(r, view);
+	}
 	sas_store_relaxed_u32(&r->epoch_refused, error != 0);
 	if (error)
 		return sas_fail(EOPNOTSUPP, "%s: the kernel refuses membarrier(2) (%s), which readers of other processes need: "
 				"those have to reclaim", r->path, strerror(-error));
-	look_for_dead(r, t, view);
+	suspect = is_suspect(r, view);
+	if (view->dead || suspect)
+		bury(r, t, suspect);
 	return 0;
 }
 

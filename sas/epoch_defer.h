@@ -39,8 +39,8 @@ struct sas_limbo {
 	struct sas_limbo *next;
 	sas_u32_t state;
 	sas_u32_t lock;
+	sas_u64_t serial;               /* of the region; 0: none */
 	/* Under the lock. */
-	uint64_t serial;                /* of the region */
 	struct sas_run *run;
 	struct sas_run_thread *slot;    /* NULL: left */
 	uint32_t process;               /* slot */

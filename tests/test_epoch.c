@@ -59,6 +59,7 @@ static void *shared(size_t size)
 struct steps { int reached, go; };
 
 static void step_reach(struct steps *s, int n) { __atomic_store_n(&s->reached, n, __ATOMIC_SEQ_CST); }
+static void let_go(int *step, int n) { __atomic_store_n(step, n, __ATOMIC_SEQ_CST); }
 static int step_is(const int *step, int n) { return __atomic_load_n(step, __ATOMIC_SEQ_CST) >= n; }
 static void step_await(const int *step, int n) { must(until(step_is(step, n), PATIENCE)); }
 
@@ -175,11 +176,11 @@ START_TEST(call_waits_for_reader_of_other_thread)
 		ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	ck_assert_int_eq(SASEpochSynchronize(region, 1), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
-	s->go = 1;
+	let_go(&s->go, 1);
 	ck_assert_int_eq(SASEpochSynchronize(region, -1), 0);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 1);
 	ck_assert_int_eq(counted(), 1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -199,13 +200,13 @@ START_TEST(call_waits_for_reader_of_other_process)
 	ck_assert_uint_eq(epoch_info().slowPid, (unsigned)child);
 	ck_assert_uint_eq(epoch_info().heldFrees, 1);
 	ck_assert_uint_eq(blocks(), 1);
-	s->go = 1;
+	let_go(&s->go, 1);
 	step_await(&s->reached, 2);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 2);
 	ck_assert_int_eq(counted(), 1);
 	ck_assert_uint_eq(blocks(), 0);
 	ck_assert_int_eq(epoch_info().slowSlot, -1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	ck_assert_int_eq(child_wait(child), 0);
 }
 END_TEST
@@ -226,7 +227,7 @@ START_TEST(later_reader_does_not_hold_back)
 	step_await(&s->reached, 1);
 	/* That section began in the epoch after the second call's. */
 	ck_assert_int_eq(SASEpochReclaim(region), 1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -274,7 +275,7 @@ START_TEST(stopped_reader_is_named_and_limit_refuses)
 	ck_assert_msg(strstr(SASLastErrorMessage(), pid) != NULL, "%s", SASLastErrorMessage());
 	ck_assert_int_eq(waitpid(child, &status, WNOHANG), 0);
 	ck_assert_int_eq(counted(), 0);
-	s->go = 2;
+	let_go(&s->go, 2);
 	ck_assert_int_eq(kill(child, SIGCONT), 0);
 	ck_assert_int_eq(SASEpochSynchronize(region, -1), 0);
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, KIB), 0);
@@ -660,7 +661,7 @@ START_TEST(read_only_reader_holds_back)
 	store_is_clean(store);
 	region = store_join(0);
 	ck_assert_uint_eq(blocks(), 300);
-	s->go = 2;
+	let_go(&s->go, 2);
 	ck_assert_int_eq(child_wait(child), 0);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 300);
 	ck_assert_uint_eq(blocks(), 0);
@@ -774,7 +775,7 @@ START_TEST(readers_never_see_a_node_that_was_ended)
 		ck_assert_int_eq(pthread_create(&writers[i], NULL, swap_nodes, (void *)(intptr_t)(i + 1)), 0);
 	for (int i = 0; i < 2; i++)
 		pthread_join(writers[i], NULL);
-	attack->stop = 1;
+	__atomic_store_n(&attack->stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 3; i++)
 		pthread_join(readers[i], NULL);
 	ck_assert_uint_eq(attack->bad, 0);
@@ -839,7 +840,7 @@ START_TEST(readers_of_other_processes_never_see_a_block_of_somebody_else)
 	}
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(child_wait(writers[i]), 0);
-	table->stop = 1;
+	__atomic_store_n(&table->stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(child_wait(readers[i]), 0);
 	ck_assert_uint_eq(table->bad, 0);
