@@ -160,9 +160,9 @@ static void free_if_empty(struct sas_limbo *l)
 		sas_store_release_u32(&l->state, SAS_LIMBO_FREE);
 }
 
-void sas_limbo_leave(struct sas_limbo *l)
+/* Lock held; it is given back. */
+static void leave_locked(struct sas_limbo *l)
 {
-	sas_limbo_lock(l);
 	seal(l);
 	l->slot = NULL;
 	if (l->calls || l->bytes) {
@@ -175,6 +175,18 @@ void sas_limbo_leave(struct sas_limbo *l)
 	sas_store_relaxed_u32(&l->state, SAS_LIMBO_LEFT);
 	free_if_empty(l);
 	sas_limbo_unlock(l);
+}
+
+void sas_limbo_leave(struct sas_limbo *l)
+{
+	sas_limbo_lock(l);
+	leave_locked(l);
+}
+
+void sas_limbo_abandon(struct sas_limbo *l)
+{
+	if (sas_limbo_trylock(l))
+		leave_locked(l);
 }
 
 static void drop_bags(struct sas_limbo *l)
@@ -457,7 +469,15 @@ static struct sas_bag *collect(struct sas_region *r, struct sas_limbo *own, unsi
 	return ready;
 }
 
-static long run_bags(struct sas_bag *bag)
+/* A call may fork: the child, whose record is wiped, goes on here too, and the others are not its own. */
+static int run_bag(const struct sas_thread *t, const struct sas_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->count && t->reclaiming; i++)
+		bag->calls[i].call(bag->calls[i].arg);
+	return t->reclaiming;
+}
+
+static long run_bags(const struct sas_thread *t, struct sas_bag *bag)
 {
 	long count = 0;
 
@@ -465,8 +485,8 @@ static long run_bags(struct sas_bag *bag)
 		struct sas_bag *next = bag->next;
 		struct sas_limbo *l = bag->limbo;
 
-		for (uint32_t i = 0; i < bag->count; i++)
-			bag->calls[i].call(bag->calls[i].arg);
+		if (!run_bag(t, bag))
+			return 0;
 		count += bag->count;
 		sas_limbo_lock(l);
 		if (l->calls >= bag->count)
@@ -568,7 +588,7 @@ long sas_epoch_reclaim(struct sas_region *r, unsigned how)
 	error = sas_call_result(t, r, error);
 	if (ready) {
 		t->reclaiming = 1;
-		calls = run_bags(ready);
+		calls = run_bags(t, ready);
 		t->reclaiming = 0;
 		count_reclaimed(r, calls);
 	}

@@ -60,9 +60,12 @@ static void thread_end(void *arg)
 
 	/* A thread that ends inside a call, or while it holds something, counts as dead: its mutex stays
 	 * locked, and the kernel marks it. */
-	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++)
+	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		if (t->member[i].run && !t->depth && !t->seized)
 			give_up(&t->member[i]);
+		else if (t->member[i].limbo)
+			sas_limbo_abandon(t->member[i].limbo);
+	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)
 		free(t);

@@ -263,6 +263,8 @@ static int recover_retired(struct sas_region *r, const struct sas_living *living
 		error = sas_recover_retired(r);
 	if (!error)
 		sas_store_release_u32(begun, 1);
+	sas_store_relaxed_u64(&r->run->header->epoch_limit_bytes, 0);
+	sas_store_relaxed_u64(&r->run->header->epoch_limit_count, 0);
 	if (!error && living->readers == 0)
 		error = sas_epoch_reap(r);
 	return error;

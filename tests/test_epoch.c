@@ -17,7 +17,7 @@
 #include <sasepoch.h>
 #include "block_help.h"
 
-#define RETIRED 0xffffffU
+#define RETIRED SAS_GENERATION_RETIRED
 
 static SASRegion_t region;
 static uint64_t used_before;
@@ -331,6 +331,29 @@ START_TEST(call_may_use_the_library_and_defer)
 		ck_assert_int_eq((int)SASEpochReclaim(region), 1);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	ck_assert_int_eq(counted(), 21);
+}
+END_TEST
+
+static pid_t forked;
+
+static void fork_once(void *arg)
+{
+	add_one(arg);
+	if (counted() == 3)
+		forked = fork();
+}
+
+START_TEST(call_that_forks_runs_the_others_in_the_parent_alone)
+{
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(SASEpochDefer(region, fork_once, NULL, 0), 0);
+	forked = 1;
+	SASEpochReclaim(region);
+	if (forked == 0)
+		_exit(counted() == 3 && SASEpochReclaim(region) == 0 && counted() == 3 ? 0 : 1);
+	ck_assert_int_eq(counted(), 10);
+	ck_assert_int_gt(forked, 1);
+	ck_assert_int_eq(child_wait(forked), 0);
 }
 END_TEST
 
@@ -948,6 +971,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, stopped_reader_is_named_and_limit_refuses);
 	tcase_add_test(t, limit_counts_calls_and_frees_together);
 	tcase_add_test(t, call_may_use_the_library_and_defer);
+	tcase_add_test(t, call_that_forks_runs_the_others_in_the_parent_alone);
 	tcase_add_test(t, many_calls_are_run_inline);
 	tcase_add_test(t, calls_of_ended_threads_are_run_by_others);
 	tcase_add_test(t, leaving_runs_what_may_run);
