@@ -691,6 +691,26 @@ START_TEST(read_only_reader_holds_back)
 }
 END_TEST
 
+/* With a reader there the last writer's leave is not clean: whoever comes without the run file has to look. */
+START_TEST(leave_beside_reader_with_retired_blocks_is_not_clean)
+{
+	struct steps *s = shared(sizeof *s);
+	pid_t child = child_start(start_read_only, s);
+	char path[300];
+
+	snprintf(path, sizeof path, "%s/SAS.run", store);
+	step_await(&s->reached, 1);
+	free_and_end(NULL);
+	ck_assert_int_eq(SASRegionLeave(region), 0);
+	region = NULL;
+	let_go(&s->go, 2);
+	ck_assert_int_eq(child_wait(child), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	region = store_join(0);
+	ck_assert_uint_eq(blocks(), 0);
+}
+END_TEST
+
 /* --- many */
 
 static pthread_barrier_t crowd_met;
@@ -808,6 +828,76 @@ START_TEST(readers_never_see_a_node_that_was_ended)
 	for (int i = 0; i < NODES; i++)
 		free(attack->slots[i]);
 	free(attack);
+}
+END_TEST
+
+/* A look right after each unlink: what a reader's light fence leaves to the look is needed here. */
+static void mark_dead(void *arg)
+{
+	__atomic_store_n((uint64_t *)arg, POISON, __ATOMIC_RELAXED);
+}
+
+#define COLD (128UL << 20)
+struct duel { uint64_t *current, stop, reads, bad, node[4096]; };
+
+/* Misses of the TLB would let the stores go one by one. */
+static void *huge_memory(void)
+{
+	char *p = mmap(NULL, COLD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(p != MAP_FAILED);
+	madvise(p, COLD, MADV_HUGEPAGE);
+	for (uint64_t i = 0; i < COLD; i += 4096)
+		p[i] = 1;
+	return p;
+}
+
+static void *read_current(void *arg)
+{
+	struct duel *d = arg;
+	uint64_t reads = 0, bad = 0, state = 1;
+	volatile char *cold = huge_memory();
+
+	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED)) {
+		const uint64_t *node;
+
+		/* Stores that miss the caches stand before the one that publishes the epoch, and keep it from being seen. */
+		for (int k = 0; k < 40; k++)
+			cold[random_below(&state, COLD)] = 1;
+		must(SASEpochEnter(region) == 0);
+		node = __atomic_load_n(&d->current, __ATOMIC_ACQUIRE);
+		for (int k = 0; k < 3000; k++)
+			bad += __atomic_load_n(node, __ATOMIC_RELAXED) != 1;
+		must(SASEpochExit(region) == 0);
+		__atomic_store_n(&d->reads, ++reads, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_add(&d->bad, bad, __ATOMIC_SEQ_CST);
+	munmap((void *)cold, COLD);
+	return arg;
+}
+
+START_TEST(reader_never_sees_what_a_look_has_ended)
+{
+	static struct duel d;
+	pthread_t reader;
+
+	d.node[0] = 1;
+	d.current = &d.node[0];
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_current, &d), 0);
+	ck_assert(until(__atomic_load_n(&d.reads, __ATOMIC_RELAXED) > 0, PATIENCE));
+	for (long i = 1; i < size_of_test(5000, 100000, 10000000); i++) {
+		uint64_t *next = &d.node[i % 4096], *old = d.current;
+
+		__atomic_store_n(next, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&d.current, next, __ATOMIC_RELEASE);
+		must(SASEpochDefer(region, mark_dead, old, 8) == 0);    /* ck_assert() takes long */
+		/* The nodes come round again: what is held is older than that by far. */
+		while (SASEpochReclaim(region) == 0 && i % 2048 == 0)
+			let_others_run();
+	}
+	__atomic_store_n(&d.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(reader, NULL);
+	ck_assert_uint_eq(d.bad, 0);
 }
 END_TEST
 
@@ -987,8 +1077,10 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, first_joiner_without_the_run_file_frees);
 	tcase_add_test(t, copy_of_a_region_with_retired_blocks_frees_them);
 	tcase_add_test(t, read_only_reader_holds_back);
+	tcase_add_test(t, leave_beside_reader_with_retired_blocks_is_not_clean);
 	tcase_add_test(t, more_than_a_thousand_participants);
 	tcase_add_test(t, readers_never_see_a_node_that_was_ended);
+	tcase_add_test(t, reader_never_sees_what_a_look_has_ended);
 	tcase_add_test(t, readers_of_other_processes_never_see_a_block_of_somebody_else);
 	tcase_add_test(t, storm_of_kills_loses_no_retired_block);
 	suite_add_tcase(s, t);
