@@ -355,6 +355,8 @@ static int register_locked(struct sas_region *r)
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
 		return error;
 	}
+	/* The new slot does not say that our readers have light fences. */
+	sas_store_release_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <sasepoch.h>
+#include <sasinspect.h>
 #include "block_help.h"
 
 #define RETIRED SAS_GENERATION_RETIRED
@@ -654,6 +655,48 @@ START_TEST(copy_of_a_region_with_retired_blocks_frees_them)
 }
 END_TEST
 
+/* A thread that reads while main() returns, and its process is the last one: what it may see stays. */
+static void exit_beside_reader(void *arg)
+{
+	void *block;
+	pthread_t thread;
+
+	region = store_join(0);
+	block = SASRegionBlockAlloc(region, 4096);
+	must(block != NULL);
+	must(pthread_create(&thread, NULL, read_in_thread, arg) == 0);
+	step_await(&((struct steps *)arg)->reached, 1);
+	must(SASEpochFree(block, 4096) == 0);
+	exit(0);
+}
+
+static int retired_at_rest(void)
+{
+	SASInspect_t inspect = SASInspectOpen(store);
+	SASBlockInfo list[64];
+	long n = SASInspectListBlocks(inspect, SASBlock__IN_USE, list, 64);
+	int found = 0;
+
+	ck_assert_msg(inspect && n > 0 && n <= 64, "%s", SASLastErrorMessage());
+	for (long i = 0; i < n; i++)
+		found += list[i].generation == RETIRED;
+	SASInspectClose(inspect);
+	return found;
+}
+
+START_TEST(exit_of_last_process_leaves_what_its_threads_may_see)
+{
+	struct steps *s = shared(sizeof *s);
+
+	ck_assert_int_eq(SASRegionLeave(region), 0);
+	region = NULL;
+	child_passes(exit_beside_reader, s);
+	ck_assert_int_eq(retired_at_rest(), 1);
+	region = store_join(0);
+	ck_assert_uint_eq(blocks(), 0);
+}
+END_TEST
+
 /* --- read-only participants */
 
 static void read_only(void *arg)
@@ -1076,6 +1119,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, first_joiner_after_all_died_frees);
 	tcase_add_test(t, first_joiner_without_the_run_file_frees);
 	tcase_add_test(t, copy_of_a_region_with_retired_blocks_frees_them);
+	tcase_add_test(t, exit_of_last_process_leaves_what_its_threads_may_see);
 	tcase_add_test(t, read_only_reader_holds_back);
 	tcase_add_test(t, leave_beside_reader_with_retired_blocks_is_not_clean);
 	tcase_add_test(t, more_than_a_thousand_participants);

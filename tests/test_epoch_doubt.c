@@ -285,6 +285,24 @@ START_TEST(refused_registration_uses_full_fences)
 }
 END_TEST
 
+/* The process has another slot in another run file, which must say the same. */
+START_TEST(reset_registers_light_fences_anew)
+{
+#ifdef __SANITIZE_THREAD__
+	return;
+#endif
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(epoch_info().asymmetric, 0);
+		ck_assert_int_eq(SASEpochEnter(region), 0);
+		ck_assert_int_eq(SASEpochExit(region), 0);
+		ck_assert_uint_eq(epoch_info().asymmetric, 1);
+		ck_assert_uint_eq(sas_load_relaxed_u32(&region->run->header->epoch_light), 1);
+		ck_assert(sas_epoch_light_lives(region->run));
+		ck_assert_int_eq(SASRegionReset(region), 0);
+	}
+}
+END_TEST
+
 struct steps { int reached, go; };
 
 static void read_lightly(void *arg)
@@ -358,6 +376,7 @@ static Suite *doubt_suite(void)
 	tcase_add_loop_test(t, doubt_waits_for_living_thread, 0, 2);
 	tcase_add_loop_test(t, last_leaver_frees_what_is_in_doubt, 0, 3);
 	tcase_add_test(t, refused_registration_uses_full_fences);
+	tcase_add_test(t, reset_registers_light_fences_anew);
 	tcase_add_test(t, refused_order_concludes_nothing_while_light_readers_live);
 	suite_add_tcase(s, t);
 	return s;
