@@ -83,6 +83,8 @@ typedef enum {
 	SASBlock__IN_USE_MERGED = 5     /* in use, buddies merged: the compact use list */
 } sas_block_kind_t;
 
+#define SAS_GENERATION_RETIRED 0xffffffU        /* SASEpochFree() has condemned the block */
+
 typedef struct SASBlockInfo {
 	void *address;
 	uint64_t size;

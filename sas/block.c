@@ -856,6 +856,9 @@ int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size)
 	uint64_t start, found;
 	uint32_t generation;
 
+	/* It comes from SAS.run, which may be damaged. */
+	if (size < SAS_M_UNIT || size > r->anchor.region_size || offset > r->anchor.region_size - size)
+		return 0;
 	return sas_map_look(r, offset, &start, &found, &generation) == 0 && start == offset && found == size &&
 	       generation == SAS_M_GENERATION_RETIRED;
 }

@@ -92,8 +92,10 @@ static void thread_end(void *arg)
 		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
 			end_lease(t, i);
 			give_up(m);
-		} else if (m->locks) {
+		} else {
 			sas_locks_free(m->locks);
+			if (m->limbo)
+				sas_limbo_abandon(m->limbo);
 		}
 	}
 	sas_self = NULL;
@@ -393,6 +395,8 @@ static int register_locked(struct sas_region *r)
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
 		return error;
 	}
+	/* The new slot does not say that our readers have light fences. */
+	sas_store_release_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);

@@ -133,7 +133,8 @@ static void block_cell(size_t column, char text[TOOL_CELL], const struct tool_ta
 		put_number(text, b->generation);
 		break;
 	case BLOCK_OWNER:
-		strcpy(text, !used ? "none" : b->generation ? "program" : "runtime");
+		strcpy(text, !used ? "none" : b->generation == SAS_GENERATION_RETIRED ? "retired"
+		       : b->generation ? "program" : "runtime");
 		break;
 	}
 }

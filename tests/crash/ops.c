@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "sasepoch.h"
 #include "ops.h"
 #include "watch.h"
 
@@ -282,6 +285,57 @@ static void run_free(struct scene *s, const char *path, SASRegion_t region)
 	give(s, (void *)s->victim.address, s->victim.size);
 }
 
+/* --- frees that wait for readers */
+
+static void defer_free(struct scene *s)
+{
+	if (SASEpochFree((void *)s->victim.address, s->victim.size) != 0)
+		scene_fail_call(s, "SASEpochFree");
+}
+
+/* The thread is no reader, and has a page for what it defers. */
+static void begin_epoch(struct scene *s, SASRegion_t region)
+{
+	op_warm(s, region);
+	if (SASEpochFree(alloc(s, region, KIB(4)), KIB(4)) != 0 || SASEpochReclaim(region) != 1)
+		scene_fail_call(s, "SASEpochFree and SASEpochReclaim");
+}
+
+static void begin_epoch_reclaim(struct scene *s, SASRegion_t region)
+{
+	begin_epoch(s, region);
+	defer_free(s);
+}
+
+/* A process that has died leaves the free to the one that is watched. */
+static void begin_epoch_adopt(struct scene *s, SASRegion_t region)
+{
+	int pid;
+
+	begin_epoch(s, region);
+	pid = scene_fork(60);
+	if (pid == 0) {
+		defer_free(s);
+		kill(getpid(), SIGKILL);
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+static void run_epoch_free(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	(void)region;
+	defer_free(s);
+}
+
+static void run_epoch_reclaim(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	if (SASEpochReclaim(region) != 1)
+		scene_fail_call(s, "SASEpochReclaim");
+}
+
 static void run_trim(struct scene *s, const char *path, SASRegion_t region)
 {
 	(void)path;
@@ -379,6 +433,14 @@ const struct op ops[] = {
 	  .prepare = prepare_free, .begin = cold, .run = run_free, .judge = judge_free },
 	{ .name = "free-large", .done = 1,
 	  .prepare = prepare_free_large, .begin = op_warm, .run = run_free, .judge = judge_free },
+	{ .name = "epoch-free", .done = 1,
+	  .prepare = prepare_free, .begin = begin_epoch, .run = run_epoch_free, .judge = judge_free },
+	{ .name = "epoch-free-large", .done = 1,
+	  .prepare = prepare_free_large, .begin = begin_epoch, .run = run_epoch_free, .judge = judge_free },
+	{ .name = "epoch-reclaim", .done = 1,
+	  .prepare = prepare_free, .begin = begin_epoch_reclaim, .run = run_epoch_reclaim, .judge = judge_free },
+	{ .name = "epoch-adopt", .done = 1,
+	  .prepare = prepare_free_large, .begin = begin_epoch_adopt, .run = run_epoch_reclaim, .judge = judge_free },
 	{ .name = "carve", .done = 1,
 	  .prepare = prepare_carve, .begin = op_warm, .run = run_alloc_1m, .judge = judge_alloc },
 	{ .name = "carve-again", .done = 1,
