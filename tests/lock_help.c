@@ -33,7 +33,7 @@ static struct answer obey(const struct request *r)
 		break;
 	}
 	a.error = a.result < 0 ? errno : 0;
-	a.at = now_ns();
+	a.at = help_now();
 	return a;
 }
 
@@ -70,7 +70,7 @@ static void make(struct agent *a)
 void agent_process(struct agent *a)
 {
 	make(a);
-	a->pid = child_start(in_process, a);
+	a->pid = help_fork(in_process, a);
 }
 
 void agent_thread(struct agent *a)
@@ -95,7 +95,7 @@ struct answer agent_answer(struct agent *a)
 {
 	struct answer answer;
 
-	ck_assert_msg(has_answer(a, (SANITIZED || under_valgrind() ? 10 : 1) * PATIENCE * 1000), "a call does not come back");
+	ck_assert_msg(has_answer(a, (HELP_SANITIZED || help_valgrind() ? 10 : 1) * PATIENCE * 1000), "a call does not come back");
 	ck_assert_int_eq(read(a->from[0], &answer, sizeof answer), sizeof answer);
 	return answer;
 }
@@ -131,7 +131,7 @@ void agent_end(struct agent *a)
 {
 	agent_ask(a, (struct request){ .order = END });
 	if (a->pid)
-		ck_assert_int_eq(child_wait(a->pid), 0);
+		help_done(a->pid);
 	else
 		ck_assert_int_eq(pthread_join(a->thread, NULL), 0);
 	drop(a);

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 #include <saslock.h>
-#include "block_help.h"
+#include "fixture.h"
 
 #define READ SasUserLock__READ
 #define WRITE SasUserLock__WRITE
@@ -25,7 +25,7 @@ struct request {
 };
 struct answer {
 	int result, error;
-	uint64_t at;                    /* when the call came back: now_ns() */
+	uint64_t at;                    /* when the call came back: help_now() */
 };
 
 /* One order at a time. */

@@ -20,10 +20,9 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-#define LATE_MS (SANITIZED || under_valgrind() ? 20000 : 2000)
+#define LATE_MS (HELP_SANITIZED || help_valgrind() ? 20000 : 2000)
 
 static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-static SASRegion_t region;
 static char *base;
 
 static void set_up(void)
@@ -34,7 +33,7 @@ static void set_up(void)
 	setenv("SAS_SEGMENT_SIZE", "2M", 1);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	region = SASRegionDefault();
-	base = (char *)info_of(region).base;
+	base = (char *)help_info(region).base;
 }
 
 /* Nobody holds or waits for anything, but where a test has left. */
@@ -43,11 +42,12 @@ static void tear_down(void)
 	if (region) {
 		ck_assert_uint_eq(locks_in_use(region), 0);
 		SASCleanUp();
+		region = NULL;
 	}
-	store_end();
+	region_end();
 }
 
-static void *at(size_t number)
+static void *place(size_t number)
 {
 	return base + 64 * number;
 }
@@ -100,11 +100,11 @@ START_TEST(modes_exclude_beside_other_locks)
 	struct agent other;
 
 	agent_process(&other);
-	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
-	ck_assert_int_eq(agent_take(&other, at(2), WRITE, 0), 0);
+	ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
+	ck_assert_int_eq(agent_take(&other, place(2), WRITE, 0), 0);
 	exclude(&other);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
-	ck_assert_int_eq(agent_give(&other, at(2)), 0);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
+	ck_assert_int_eq(agent_give(&other, place(2)), 0);
 	agent_end(&other);
 }
 END_TEST
@@ -231,9 +231,9 @@ START_TEST(readers_pass_a_writer_that_gave_up)
 	ck_assert_int_eq(agent_take(&writer, base, READ, 0), 0);
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
 	ck_assert_int_eq(SASLockGive(base), 0);
-	ck_assert_int_eq(SASLockTry(at(1), READ), 0);
-	ck_assert_int_eq(agent_take(&writer, at(1), WRITE, 30), ETIMEDOUT);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(SASLockTry(place(1), READ), 0);
+	ck_assert_int_eq(agent_take(&writer, place(1), WRITE, 30), ETIMEDOUT);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
 	ck_assert_int_eq(agent_give(&writer, base), 0);
 	/* Now with a reader that stays. */
@@ -253,10 +253,10 @@ START_TEST(timed_waits_end_in_time)
 	agent_process(&other);
 	ck_assert_int_eq(agent_take(&other, base, WRITE, 0), 0);
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
-		uint64_t began = now_ns(), took;
+		uint64_t began = help_now(), took;
 
 		ck_fails(SASLockTake(base, all_modes[i % 3], 0, times[i]), ETIMEDOUT);
-		took = now_ns() - began;
+		took = help_now() - began;
 		ck_assert_uint_ge(took, (uint64_t)times[i] * 1000000);
 		ck_assert_uint_le(took, (uint64_t)(times[i] + LATE_MS) * 1000000);
 	}
@@ -359,17 +359,17 @@ static void remove_it(void *arg)
 START_TEST(locks_of_a_removed_region_are_stale)
 {
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
-	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
-	ck_assert_int_eq(SASLockTry(at(2), INTENT), 0);
-	child_passes(remove_it, NULL);
-	ck_fails(SASLockTry(at(3), READ), ESTALE);
-	ck_fails(SASLockTry(at(2), WRITE), ESTALE);
+	ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
+	ck_assert_int_eq(SASLockTry(place(2), INTENT), 0);
+	help_in_child(remove_it, NULL);
+	ck_fails(SASLockTry(place(3), READ), ESTALE);
+	ck_fails(SASLockTry(place(2), WRITE), ESTALE);
 	errno = 0;
-	SASLock(at(3), WRITE);
+	SASLock(place(3), WRITE);
 	ck_assert_int_eq(errno, ESTALE);
 	/* What is held is given back all the same. */
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(SASLockGive(at((size_t)i)), 0);
+		ck_assert_int_eq(SASLockGive(place((size_t)i)), 0);
 	ck_fails(SASLockTry(base, READ), ESTALE);
 }
 END_TEST
@@ -387,10 +387,10 @@ static void close_circle(int n, int processes)
 			agent_process(&other[i]);
 		else
 			agent_thread(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), i % 2 ? WRITE : INTENT, 0), 0);
+		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), i % 2 ? WRITE : INTENT, 0), 0);
 	}
 	for (int i = 0; i < n; i++)
-		agent_ask(&other[i], (struct request){ TAKE, at((size_t)(i + 1) % (size_t)n), WRITE, 0, -1 });
+		agent_ask(&other[i], (struct request){ TAKE, place((size_t)(i + 1) % (size_t)n), WRITE, 0, -1 });
 	/* One gives way, and the one behind it goes on when it gives back what it holds. */
 	for (int left = n; left; )
 		for (int i = 0; i < n; i++) {
@@ -402,8 +402,8 @@ static void close_circle(int n, int processes)
 			ck_assert(a.error == 0 || (a.error == EDEADLK && !refused));
 			refused += a.error == EDEADLK;
 			if (a.error == 0)
-				ck_assert_int_eq(agent_give(&other[i], at((size_t)(i + 1) % (size_t)n)), 0);
-			ck_assert_int_eq(agent_give(&other[i], at((size_t)i)), 0);
+				ck_assert_int_eq(agent_give(&other[i], place((size_t)(i + 1) % (size_t)n)), 0);
+			ck_assert_int_eq(agent_give(&other[i], place((size_t)i)), 0);
 			agent_end(&other[i]);
 			other[i].to[0] = 0;
 			left--;
@@ -452,32 +452,32 @@ END_TEST
 START_TEST(circle_is_found_beside_one_that_polls)
 {
 	struct agent other[2], polls;
-	uint64_t end = now_ns() + PATIENCE * 1000000000UL;
+	uint64_t end = help_now() + PATIENCE * 1000000000UL;
 
 	agent_process(&polls);
 	for (int i = 0; i < 2; i++) {
 		agent_process(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), WRITE, 0), 0);
+		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), WRITE, 0), 0);
 	}
 	for (int i = 0; i < 2; i++)
-		agent_ask(&other[i], (struct request){ TAKE, at((size_t)!i), WRITE, 0, -1 });
+		agent_ask(&other[i], (struct request){ TAKE, place((size_t)!i), WRITE, 0, -1 });
 	while (agent_is_busy(&other[0]) && agent_is_busy(&other[1])) {
-		ck_assert_uint_lt(now_ns(), end);
+		ck_assert_uint_lt(help_now(), end);
 		for (size_t i = 0; i < 2; i++) {
-			int error = agent_take(&polls, at(i), WRITE, 1);
+			int error = agent_take(&polls, place(i), WRITE, 1);
 
 			ck_assert(error == ETIMEDOUT || error == 0);
 			if (!error)
-				ck_assert_int_eq(agent_give(&polls, at(i)), 0);
+				ck_assert_int_eq(agent_give(&polls, place(i)), 0);
 		}
 	}
 	for (int i = 0; i < 2; i++)
 		agent_kill(&other[i]);
 	agent_end(&polls);
-	ck_assert_int_eq(SASLockTake(at(0), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockTake(at(1), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockGive(at(0)), 0);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(SASLockTake(place(0), WRITE, 0, LATE_MS), 0);
+	ck_assert_int_eq(SASLockTake(place(1), WRITE, 0, LATE_MS), 0);
+	ck_assert_int_eq(SASLockGive(place(0)), 0);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
 }
 END_TEST
 
@@ -500,10 +500,10 @@ START_TEST(circle_of_classic_callers_is_told_once_and_ends_with_one)
 	SASSetLogSink(sink, NULL, SASLog__DEBUG);
 	for (int i = 0; i < 3; i++) {
 		agent_process(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), WRITE, 0), 0);
+		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), WRITE, 0), 0);
 	}
 	for (int i = 0; i < 3; i++)
-		agent_ask(&other[i], (struct request){ .order = CLASSIC, .address = at((size_t)(i + 1) % 3), .mode = WRITE });
+		agent_ask(&other[i], (struct request){ .order = CLASSIC, .address = place((size_t)(i + 1) % 3), .mode = WRITE });
 	ck_assert(until(__atomic_load_n(circles_told, __ATOMIC_SEQ_CST), PATIENCE));
 	/* So long that all have looked again and again. */
 	ck_assert(!until(__atomic_load_n(circles_told, __ATOMIC_SEQ_CST) != 1, 1));
@@ -512,11 +512,11 @@ START_TEST(circle_of_classic_callers_is_told_once_and_ends_with_one)
 	agent_kill(&other[0]);
 	/* 2 waits for what 0 held, 1 for what 2 holds. */
 	ck_assert_int_eq(agent_answer(&other[2]).error, 0);
-	ck_assert_int_eq(agent_give(&other[2], at(0)), 0);
-	ck_assert_int_eq(agent_give(&other[2], at(2)), 0);
+	ck_assert_int_eq(agent_give(&other[2], place(0)), 0);
+	ck_assert_int_eq(agent_give(&other[2], place(2)), 0);
 	ck_assert_int_eq(agent_answer(&other[1]).error, 0);
-	ck_assert_int_eq(agent_give(&other[1], at(2)), 0);
-	ck_assert_int_eq(agent_give(&other[1], at(1)), 0);
+	ck_assert_int_eq(agent_give(&other[1], place(2)), 0);
+	ck_assert_int_eq(agent_give(&other[1], place(1)), 0);
 	agent_end(&other[1]);
 	agent_end(&other[2]);
 }
@@ -558,11 +558,11 @@ START_TEST(regions_have_locks_of_their_own)
 	o.flags = SAS_JOIN_CREATE;
 	o.base = (uintptr_t)base + 128 * MIB;
 	o.regionSize = 64 * MIB;
-	o.segmentSize = SEGMENT;
+	o.segmentSize = HELP_SEGMENT;
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	second = SASRegionJoin(path, &o);
 	ck_assert_msg(second != NULL, "%s", SASLastErrorMessage());
-	second_base = (char *)info_of(second).base;
+	second_base = (char *)help_info(second).base;
 	agent_process(&other);
 	ck_assert_int_eq(SASLockTry(base, WRITE), 0);
 	ck_assert_int_eq(agent_take(&other, second_base, WRITE, 0), 0);
@@ -572,9 +572,9 @@ START_TEST(regions_have_locks_of_their_own)
 	ck_assert_uint_eq(locks_in_use(second), 1);
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_eq(SASLockTry(second_base + 64, WRITE), 0);
-		ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
+		ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
 		ck_assert_int_eq(SASLockGive(second_base + 64), 0);
-		ck_assert_int_eq(SASLockGive(at(1)), 0);
+		ck_assert_int_eq(SASLockGive(place(1)), 0);
 	}
 	ck_assert_int_eq(agent_give(&other, second_base), 0);
 	/* Leaving the one leaves the other's locks alone. */
@@ -583,7 +583,7 @@ START_TEST(regions_have_locks_of_their_own)
 	ck_assert_int_eq(agent_take(&other, base, READ, 0), EBUSY);
 	ck_assert_int_eq(SASLockGive(base), 0);
 	agent_end(&other);
-	store_is_clean(path);
+	help_clean(path);
 }
 END_TEST
 
@@ -591,24 +591,24 @@ END_TEST
 
 START_TEST(one_thread_holds_many)
 {
-	size_t count = (size_t)size_of_test(20000, 100000, 100000);
+	size_t count = (size_t)help_size(20000, 100000, 100000);
 	struct agent other;
 
 	agent_process(&other);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(SASLockTake(at(i), all_modes[i % 3], 0, 0), 0);
+		ck_assert_int_eq(SASLockTake(place(i), all_modes[i % 3], 0, 0), 0);
 	ck_assert_uint_eq(locks_in_use(region), (unsigned)count);
 	ck_assert_uint_gt(pages_in_use(region), 0);
 	for (size_t i = 0; i < count; i += 97) {
-		ck_assert_int_eq(SASLockHeld(at(i)), (int)all_modes[i % 3]);
-		ck_assert_int_eq(agent_take(&other, at(i), WRITE, 0), EBUSY);
+		ck_assert_int_eq(SASLockHeld(place(i)), (int)all_modes[i % 3]);
+		ck_assert_int_eq(agent_take(&other, place(i), WRITE, 0), EBUSY);
 	}
 	/* In another order than they were taken. */
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(SASLockGive(at(i * 7919 % count)), 0);
+		ck_assert_int_eq(SASLockGive(place(i * 7919 % count)), 0);
 	ck_assert_uint_eq(locks_in_use(region), 0);
-	ck_assert_int_eq(agent_take(&other, at(5), WRITE, 0), 0);
-	ck_assert_int_eq(agent_give(&other, at(5)), 0);
+	ck_assert_int_eq(agent_take(&other, place(5), WRITE, 0), 0);
+	ck_assert_int_eq(agent_give(&other, place(5)), 0);
 	agent_end(&other);
 	SASThreadCleanUp();
 	ck_assert_uint_eq(locks_in_use(region), 0);
@@ -620,7 +620,7 @@ static void *hold_many(void *arg)
 	size_t count = *(size_t *)arg;
 
 	for (size_t i = 0; i < count; i++)
-		must(SASLockTry(at(i), i % 2 ? WRITE : READ) == 0);
+		must(SASLockTry(place(i), i % 2 ? WRITE : READ) == 0);
 	return NULL;
 }
 
@@ -632,17 +632,17 @@ static void die_with_many(void *arg)
 
 START_TEST(many_locks_of_a_dead_thread_are_given_back)
 {
-	size_t count = (size_t)size_of_test(5000, 30000, 100000);
+	size_t count = (size_t)help_size(5000, 30000, 100000);
 
-	child_dies(die_with_many, &count, SIGKILL);
+	help_dies(die_with_many, &count, SIGKILL);
 	ck_assert_uint_eq(locks_in_use(region), (unsigned)count);
 	SASLockReset();
 	ck_assert_uint_eq(locks_in_use(region), 0);
 	ck_assert_uint_eq(pages_in_use(region), 0);
 	for (size_t i = 0; i < count; i += 31)
-		ck_assert_int_eq(SASLockTry(at(i), WRITE), 0);
+		ck_assert_int_eq(SASLockTry(place(i), WRITE), 0);
 	for (size_t i = 0; i < count; i += 31)
-		ck_assert_int_eq(SASLockGive(at(i)), 0);
+		ck_assert_int_eq(SASLockGive(place(i)), 0);
 }
 END_TEST
 
@@ -660,7 +660,7 @@ static void *read_in_crowd(void *arg)
 
 START_TEST(a_thousand_threads_read)
 {
-	unsigned count = under_valgrind() ? 50 : (unsigned)size_of_test(200, 1000, 1000);
+	unsigned count = help_valgrind() ? 50 : (unsigned)help_size(200, 1000, 1000);
 	pthread_t threads[1000];
 	pthread_attr_t attributes;
 	struct agent other;
@@ -703,10 +703,10 @@ static uint64_t bytes_of_run(void)
 
 START_TEST(a_million_addresses_take_bounded_memory)
 {
-	size_t count = (size_t)size_of_test(200000, 1000000, 20000000);
+	size_t count = (size_t)help_size(200000, 1000000, 20000000);
 	uint64_t first;
 
-	if (under_valgrind())
+	if (help_valgrind())
 		count = 20000;
 	for (size_t i = 0; i < count / 2; i++) {
 		ck_assert_int_eq(SASLockTry((void *)(i * 8 + 8), WRITE), 0);
@@ -757,7 +757,7 @@ START_TEST(full_table_has_room_for_new_addresses)
 	}
 	/* Also when a holder of each has died, and nobody is told. */
 	for (unsigned i = 10; i < 14; i++) {
-		child_dies(die_writing, colliding(i), SIGKILL);
+		help_dies(die_writing, colliding(i), SIGKILL);
 		SASLockReset();
 	}
 	ck_assert_int_eq(SASLockTry(colliding(14), WRITE), 0);
@@ -805,5 +805,5 @@ int main(void)
 	tcase_add_test(c, a_thousand_threads_read);
 	tcase_add_test(c, a_million_addresses_take_bounded_memory);
 	tcase_add_test(c, full_table_has_room_for_new_addresses);
-	return run_suite(suite);
+	return help_main(suite);
 }

@@ -20,10 +20,9 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-#define LATE_MS (SANITIZED || under_valgrind() ? 20000 : 2000)
+#define LATE_MS (HELP_SANITIZED || help_valgrind() ? 20000 : 2000)
 
 static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-static SASRegion_t region;
 static char *base;
 
 static void join(void)
@@ -33,7 +32,7 @@ static void join(void)
 	setenv("SAS_SEGMENT_SIZE", "2M", 1);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	region = SASRegionDefault();
-	base = (char *)info_of(region).base;
+	base = (char *)help_info(region).base;
 }
 
 static void set_up(void)
@@ -47,11 +46,12 @@ static void tear_down(void)
 	if (region) {
 		ck_assert_uint_eq(locks_in_use(region), 0);
 		SASCleanUp();
+		region = NULL;
 	}
-	store_end();
+	region_end();
 }
 
-static void *at(size_t number)
+static void *place(size_t number)
 {
 	return base + 64 * number;
 }
@@ -84,7 +84,7 @@ static uint64_t take_over(sas_userlock_request_t held, sas_userlock_request_t wa
 		agent_wait_for(&waiter[i], region, base, wanted, -1);
 	}
 	agent_kill(&holder);
-	died = now_ns();
+	died = help_now();
 	for (int left = count; left; left--) {
 		struct agent *next = agent_next(waiter, count);
 		struct answer a = agent_answer(next);
@@ -99,8 +99,8 @@ static uint64_t take_over(sas_userlock_request_t held, sas_userlock_request_t wa
 
 static void take_over_often(const char *what, sas_userlock_request_t held, sas_userlock_request_t wanted, int count)
 {
-	const int tries = (int)size_of_test(5, 20, 200);
-	const uint64_t enough = SANITIZED || under_valgrind() ? 1000000000 : 10000000;
+	const int tries = (int)help_size(5, 20, 200);
+	const uint64_t enough = HELP_SANITIZED || help_valgrind() ? 1000000000 : 10000000;
 	uint64_t took[200], middle = enough;
 
 	/* A machine that is busy with other things makes it longer, never shorter. */
@@ -162,17 +162,17 @@ START_TEST(waiter_that_signals_interrupt_takes_over)
 
 	agent_process(&holder);
 	ck_assert_int_eq(agent_take(&holder, base, WRITE, 0), 0);
-	ck_assert_int_eq(agent_take(&holder, at(1), READ, 0), 0);
-	handle_signal(SIGALRM, on_alarm, SA_RESTART);
+	ck_assert_int_eq(agent_take(&holder, place(1), READ, 0), 0);
+	help_handle(SIGALRM, on_alarm, SA_RESTART);
 	setitimer(ITIMER_REAL, &often, NULL);
 	agent_kill(&holder);
 	error = SASLockTake(base, WRITE, 0, LATE_MS);
 	ck_assert_int_eq(error, 0);
-	error = SASLockTake(at(1), WRITE, 0, LATE_MS);
+	error = SASLockTake(place(1), WRITE, 0, LATE_MS);
 	setitimer(ITIMER_REAL, &never, NULL);
 	ck_assert_int_eq(error, 0);
 	ck_assert_int_eq(SASLockGive(base), 0);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
 }
 END_TEST
 
@@ -191,7 +191,7 @@ START_TEST(who_has_seized_the_region_takes_over)
 	ck_assert_int_eq(SASLockGive(base), 0);
 	/* The slot is recovered, too. */
 	SASLockReset();
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 }
 END_TEST
 
@@ -248,16 +248,16 @@ START_TEST(reset_takes_nothing_from_the_living)
 	agent_process(&holder);
 	agent_process(&dead);
 	ck_assert_int_eq(agent_take(&holder, base, WRITE, 0), 0);
-	ck_assert_int_eq(agent_take(&dead, at(1), WRITE, 0), 0);
-	ck_assert_int_eq(SASLockTry(at(2), READ), 0);
+	ck_assert_int_eq(agent_take(&dead, place(1), WRITE, 0), 0);
+	ck_assert_int_eq(SASLockTry(place(2), READ), 0);
 	agent_kill(&dead);
 	SASLockReset();
 	ck_fails(SASLockTry(base, READ), EBUSY);
-	is_free(at(1));
-	ck_assert_int_eq(SASLockHeld(at(2)), READ);
-	ck_assert_int_eq(agent_take(&holder, at(2), WRITE, 0), EBUSY);
+	is_free(place(1));
+	ck_assert_int_eq(SASLockHeld(place(2)), READ);
+	ck_assert_int_eq(agent_take(&holder, place(2), WRITE, 0), EBUSY);
 	ck_assert_int_eq(agent_give(&holder, base), 0);
-	ck_assert_int_eq(SASLockGive(at(2)), 0);
+	ck_assert_int_eq(SASLockGive(place(2)), 0);
 	SASLockInit();
 	SASLockDetach();
 	SASLockRemove();
@@ -271,25 +271,25 @@ static void in_child(void *arg)
 	must(SASLockHeld(base) == -1);
 	must(SASLockGive(base) == -1 && errno == EPERM);
 	must(SASLockTry(base, READ) == -1 && errno == EBUSY);
-	must(SASLockTry(at(1), READ) == 0);
-	must(SASLockTry(at(1), WRITE) == -1 && errno == EBUSY);
-	must(SASLockGive(at(1)) == 0);
-	must(SASLockTry(at(3), WRITE) == 0);
-	must(SASLockGive(at(3)) == 0);
+	must(SASLockTry(place(1), READ) == 0);
+	must(SASLockTry(place(1), WRITE) == -1 && errno == EBUSY);
+	must(SASLockGive(place(1)) == 0);
+	must(SASLockTry(place(3), WRITE) == 0);
+	must(SASLockGive(place(3)) == 0);
 }
 
 START_TEST(child_of_a_fork_holds_nothing)
 {
 	ck_assert_int_eq(SASLockTry(base, WRITE), 0);
-	ck_assert_int_eq(SASLockTry(at(1), READ), 0);
-	child_passes(in_child, NULL);
+	ck_assert_int_eq(SASLockTry(place(1), READ), 0);
+	help_in_child(in_child, NULL);
 	ck_assert_int_eq(SASLockHeld(base), WRITE);
 	ck_assert_int_eq(SASLockGive(base), 0);
 	/* Taken at once, and nothing else held. */
 	ck_assert_int_eq(SASLockTry(base, WRITE), 0);
-	child_passes(in_child, NULL);
+	help_in_child(in_child, NULL);
 	ck_assert_int_eq(SASLockGive(base), 0);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
 }
 END_TEST
 
@@ -297,7 +297,7 @@ static void *hold_and_end(void *arg)
 {
 	(void)arg;
 	must(SASLockTry(base, WRITE) == 0);
-	must(SASLockTry(at(1), READ) == 0);
+	must(SASLockTry(place(1), READ) == 0);
 	return NULL;
 }
 
@@ -307,10 +307,10 @@ START_TEST(end_of_a_thread_gives_back)
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, hold_and_end, NULL), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_int_eq(SASLockTake(at(1), WRITE, 0, LATE_MS), 0);
+	ck_assert_int_eq(SASLockTake(place(1), WRITE, 0, LATE_MS), 0);
 	ck_assert_int_eq(take_telling(base, WRITE), EOWNERDEAD);
 	ck_assert_int_eq(SASLockGive(base), 0);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(SASLockGive(place(1)), 0);
 }
 END_TEST
 
@@ -320,8 +320,8 @@ static void hold_and_leave(void *arg)
 	char byte;
 
 	must(SASLockTry(base, WRITE) == 0);
-	must(SASLockTry(at(1), READ) == 0);
-	must(SASLockTry(at(1), READ) == 0);
+	must(SASLockTry(place(1), READ) == 0);
+	must(SASLockTry(place(1), READ) == 0);
 	SASCleanUp();
 	must(write(gates[1], "", 1) == 1);
 	must(read(gates[2], &byte, 1) == 1);
@@ -334,15 +334,15 @@ START_TEST(leave_gives_back)
 	pid_t pid;
 
 	ck_assert_int_eq(pipe(gates) | pipe(gates + 2), 0);
-	pid = child_start(hold_and_leave, gates);
+	pid = help_fork(hold_and_leave, gates);
 	ck_assert_int_eq(read(gates[0], &byte, 1), 1);
 	is_free(base);
-	is_free(at(1));
+	is_free(place(1));
 	/* It left in order: nobody died. */
 	ck_assert_int_eq(take_telling(base, WRITE), 0);
 	ck_assert_int_eq(SASLockGive(base), 0);
 	ck_assert_int_eq(write(gates[3], "", 1), 1);
-	ck_assert_int_eq(child_wait(pid), 0);
+	help_done(pid);
 }
 END_TEST
 
@@ -359,11 +359,11 @@ START_TEST(locks_work_after_the_place_is_given_up)
 		SASThreadCleanUp();
 		ck_assert_int_eq(SASLockHeld(base), -1);
 		/* Now the other one has the place. */
-		ck_assert_int_eq(agent_take(&other, at(1), WRITE, 0), 0);
+		ck_assert_int_eq(agent_take(&other, place(1), WRITE, 0), 0);
 		ck_assert_int_eq(SASLockTry(base, READ), 0);
-		ck_fails(SASLockTry(at(1), READ), EBUSY);
+		ck_fails(SASLockTry(place(1), READ), EBUSY);
 		ck_assert_int_eq(SASLockGive(base), 0);
-		ck_assert_int_eq(agent_give(&other, at(1)), 0);
+		ck_assert_int_eq(agent_give(&other, place(1)), 0);
 	}
 	agent_end(&other);
 }
@@ -417,8 +417,8 @@ static void only_read(void *arg)
 	must(r != NULL);
 	/* The holder died: this one gives back its locks, and leaves its log to others. */
 	must(SASLockTake(base, WRITE, SAS_LOCK_OWNERDEAD, LATE_MS) == -1 && errno == EOWNERDEAD);
-	must(SASLockTry(at(1), READ) == 0);
-	must(SASLockGive(at(1)) == 0);
+	must(SASLockTry(place(1), READ) == 0);
+	must(SASLockGive(place(1)) == 0);
 	must(SASLockGive(base) == 0);
 	must(SASRegionLeave(r) == 0);
 }
@@ -429,12 +429,12 @@ START_TEST(read_only_joiner_locks_and_takes_over)
 
 	agent_process(&dead);
 	ck_assert_int_eq(agent_take(&dead, base, WRITE, 0), 0);
-	ck_assert_int_eq(agent_take(&dead, at(1), READ, 0), 0);
+	ck_assert_int_eq(agent_take(&dead, place(1), READ, 0), 0);
 	agent_kill(&dead);
-	child_passes(only_read, NULL);
+	help_in_child(only_read, NULL);
 	is_free(base);
 	ck_assert_int_eq(SASRegionRecover(region), 1);
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 	ck_assert_uint_eq(locks_in_use(region), 0);
 }
 END_TEST
@@ -450,7 +450,7 @@ static void make_files(const char *path)
 
 		snprintf(name, sizeof name, "%s/SAS%05X.DAT", path, n);
 		fd = open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
-		ck_assert(fd >= 0 && ftruncate(fd, SEGMENT) == 0);
+		ck_assert(fd >= 0 && ftruncate(fd, HELP_SEGMENT) == 0);
 		close(fd);
 	}
 }
@@ -470,12 +470,12 @@ START_TEST(locks_of_a_former_boot_are_free)
 	SASRegionOptionsInit(&o);
 	o.flags = SAS_JOIN_CREATE | SAS_JOIN_PREALLOCATED;
 	o.base = (uintptr_t)base + 128 * MIB;
-	o.regionSize = 4 * SEGMENT;
-	o.segmentSize = SEGMENT;
+	o.regionSize = 4 * HELP_SEGMENT;
+	o.segmentSize = HELP_SEGMENT;
 	o.mode = 0600;
 	r = SASRegionJoin(path, &o);
 	ck_assert_msg(r != NULL, "%s", SASLastErrorMessage());
-	address = (char *)info_of(r).base;
+	address = (char *)help_info(r).base;
 	agent_process(&holder);
 	for (size_t i = 0; i < 3000; i++)
 		ck_assert_int_eq(agent_take(&holder, address + 64 * i, all_modes[i % 3], 0), 0);
@@ -521,5 +521,5 @@ int main(void)
 	tcase_add_test(c, destructor_after_the_librarys_own_locks);
 	tcase_add_test(c, read_only_joiner_locks_and_takes_over);
 	tcase_add_test(c, locks_of_a_former_boot_are_free);
-	return run_suite(suite);
+	return help_main(suite);
 }
