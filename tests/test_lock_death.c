@@ -107,9 +107,9 @@ static void take_over_often(const char *what, sas_userlock_request_t held, sas_u
 	for (int set = 0; set < 5 && middle >= enough; set++) {
 		for (int i = 0; i < tries; i++)
 			took[i] = take_over(held, wanted, count);
-		middle = percentile(took, (size_t)tries, 500);
+		middle = help_percentile(took, (size_t)tries, 500);
 		printf("%s, %d waiting: one has it %.1f ms after the death (median of %d), at most %.1f ms\n", what, count,
-		       (double)middle / 1e6, tries, (double)percentile(took, (size_t)tries, 1000) / 1e6);
+		       (double)middle / 1e6, tries, (double)help_percentile(took, (size_t)tries, 1000) / 1e6);
 	}
 	ck_assert_uint_lt(middle, enough);
 }
