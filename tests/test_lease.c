@@ -255,47 +255,62 @@ END_TEST
 
 static pthread_barrier_t gate;
 
-static void *free_one(void *arg)
+/* The threads wait for a turn without sleeping, so that their calls meet. */
+static struct { void *block; long turn, done; int sum; } race;
+
+static void await(const long *word, long value)
 {
-	static __thread int error;
+	for (unsigned spins = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) != value; spins++)
+		if (spins > 2000)
+			sched_yield();
+}
+
+/* A slow one has nothing in hand each time, and so takes the lock. */
+static void *free_one(void *slow)
+{
+	uint64_t state = slow ? 7 : 5;
 
 	give(take(4096), 4096);
-	pthread_barrier_wait(&gate);
-	for (;;) {
-		void *block;
+	for (long turn = 1;; turn++) {
+		uint64_t delay = help_below(&state, 400);
+		int error;
 
-		pthread_barrier_wait(&gate);
-		block = __atomic_load_n((void **)arg, __ATOMIC_ACQUIRE);
-		if (!block)
+		if (slow)
+			ck_assert_int_ge(SASRegionTrim(region), 0);
+		__atomic_fetch_add(&race.done, 1, __ATOMIC_ACQ_REL);
+		await(&race.turn, turn);
+		if (!race.block)
 			return NULL;
-		error = SASBlockFree(block, 4096) == 0 ? 0 : errno;
-		__atomic_fetch_add((int *)((void **)arg + 1), error == 0 ? 1 : error == ENOENT ? 0x100 : 0x10000, __ATOMIC_ACQ_REL);
-		pthread_barrier_wait(&gate);
+		while (delay-- > 0)
+			__asm__ volatile("" : : : "memory");
+		error = SASBlockFree(race.block, 4096) == 0 ? 0 : errno;
+		__atomic_fetch_add(&race.sum, error == 0 ? 1 : error == ENOENT ? 0x100 : 0x10000, __ATOMIC_ACQ_REL);
 	}
+}
+
+static void race_to_free(void *slow, long rounds)
+{
+	pthread_t threads[2];
+
+	memset(&race, 0, sizeof race);
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, free_one, NULL), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, free_one, slow), 0);
+	for (long turn = 1; turn <= rounds + 1; turn++) {
+		await(&race.done, 2 * turn);
+		ck_assert_int_eq(race.sum, turn > 1 ? 0x101 : 0);
+		race.sum = 0;
+		race.block = turn <= rounds ? take(4096) : NULL;
+		__atomic_store_n(&race.turn, turn, __ATOMIC_RELEASE);
+	}
+	for (int k = 0; k < 2; k++)
+		pthread_join(threads[k], NULL);
+	every_tile_has_a_place();
 }
 
 START_TEST(block_freed_by_two_threads_is_freed_once)
 {
-	struct { void *block; int sum; } shared = { NULL, 0 };
-	pthread_t threads[2];
-
-	pthread_barrier_init(&gate, NULL, 3);
-	for (int k = 0; k < 2; k++)
-		ck_assert_int_eq(pthread_create(&threads[k], NULL, free_one, &shared), 0);
-	pthread_barrier_wait(&gate);
-	for (long i = help_size(500, 20000, 200000); i >= 0; i--) {
-		shared.sum = 0;
-		__atomic_store_n(&shared.block, i ? take(4096) : NULL, __ATOMIC_RELEASE);
-		pthread_barrier_wait(&gate);
-		if (i == 0)
-			break;
-		pthread_barrier_wait(&gate);
-		ck_assert_int_eq(shared.sum, 0x101);
-	}
-	for (int k = 0; k < 2; k++)
-		pthread_join(threads[k], NULL);
-	pthread_barrier_destroy(&gate);
-	every_tile_has_a_place();
+	race_to_free(NULL, help_size(500, 20000, 200000));
+	race_to_free(&race, help_size(500, 5000, 50000));
 }
 END_TEST
 
