@@ -72,6 +72,8 @@ typedef struct SASRegionInfo {
 	uint32_t mode;
 	sas_durability_t durability;
 	uint64_t faults, busErrors;     /* lazily mapped segments, SIGBUS in the region: this process */
+	uint64_t allocations, frees;    /* of blocks, by all threads since the run file was made */
+	uint64_t lockWaits;             /* address locks that they did not have at once */
 } SASRegionInfo;
 
 typedef enum {
