@@ -137,6 +137,41 @@ char *tool_uuid_text(char text[37], const uint8_t uuid[16])
 	return text;
 }
 
+char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n)
+{
+	snprintf(text, TOOL_NUMBER_TEXT, "%llu", (unsigned long long)n);
+	return text;
+}
+
+char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address)
+{
+	snprintf(text, TOOL_NUMBER_TEXT, "0x%012llx", (unsigned long long)address);
+	return text;
+}
+
+/* --- lists of the library */
+
+long tool_fetch(tool_list list, void *arg, size_t size, void **buffer)
+{
+	size_t capacity = 0;
+	long count = 0;
+
+	*buffer = NULL;
+	do {
+		void *larger = realloc(*buffer, (capacity = (size_t)count + 16) * size);
+
+		if (!larger) {
+			tool_error(TOOL_FAILED, "no memory for the list");
+			return -1;
+		}
+		*buffer = larger;
+		count = list(arg, *buffer, capacity);
+	} while (count > (long)capacity);
+	if (count < 0)
+		tool_library_error(TOOL_FAILED);
+	return count;
+}
+
 /* --- tables */
 
 void tool_table_option(struct tool_table_options *options, int option, const char *argument)

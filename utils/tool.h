@@ -51,6 +51,16 @@ char *tool_size_text(char text[TOOL_SIZE], uint64_t size, int bytes);
 #define TOOL_TIME 40
 char *tool_time_text(char text[TOOL_TIME], uint64_t seconds);
 char *tool_uuid_text(char text[37], const uint8_t uuid[16]);
+#define TOOL_NUMBER_TEXT 24
+char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n);
+char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address);
+
+/* --- lists of the library */
+
+/* One of its calls: stores up to `capacity` entries, gives how many there are, -1 and errno. */
+typedef long (*tool_list)(void *arg, void *buffer, size_t capacity);
+/* All entries, of `size` bytes each, malloc'd: asked again while the list grows under us. How many, or -1 with a message. */
+long tool_fetch(tool_list list, void *arg, size_t size, void **buffer);
 
 /* --- tables */
 
