@@ -35,7 +35,12 @@ enum field {
 	CLEAN,
 	ALIVE,
 	DEAD,
-	INTENTS
+	INTENTS,
+	ALLOCATIONS,
+	FREES,
+	LOCK_WAITS,
+	FAULTS,
+	RECOVERIES
 };
 
 static const struct tool_column fields[] = {
@@ -65,6 +70,11 @@ static const struct tool_column fields[] = {
 	[ALIVE] = { "ALIVE", TOOL_NUMBER, "processes that have joined and live" },
 	[DEAD] = { "DEAD", TOOL_NUMBER, "dead ones that wait for recovery" },
 	[INTENTS] = { "INTENTS", TOOL_NUMBER, "changes under way, or waiting for recovery" },
+	[ALLOCATIONS] = { "ALLOCS", TOOL_NUMBER, "blocks allocated, since SAS.run was made" },
+	[FREES] = { "FREES", TOOL_NUMBER, "blocks freed" },
+	[LOCK_WAITS] = { "LOCKWAITS", TOOL_NUMBER, "address locks that were not had at once" },
+	[FAULTS] = { "FAULTS", TOOL_NUMBER, "segments mapped at their first touch" },
+	[RECOVERIES] = { "RECOVERIES", TOOL_NUMBER, "dead threads recovered" },
 };
 
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -134,6 +144,11 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	case ALIVE: tool_number_text(text, i->participantsAlive); break;
 	case DEAD: tool_number_text(text, i->participantsDead); break;
 	case INTENTS: tool_number_text(text, i->intents); break;
+	case ALLOCATIONS: tool_number_text(text, i->allocations); break;
+	case FREES: tool_number_text(text, i->frees); break;
+	case LOCK_WAITS: tool_number_text(text, i->lockWaits); break;
+	case FAULTS: tool_number_text(text, i->faults); break;
+	case RECOVERIES: tool_number_text(text, i->recoveries); break;
 	}
 }
 
