@@ -43,13 +43,13 @@ static void pause_for(uint64_t nanoseconds)
 	sas_port->futex_wait(&never, never, nanoseconds);
 }
 
-/* Never without the lock, as long as there is one. */
+/* Never without the lock, as long as there is one. -EDEADLK: from inside a call, which cannot go on before we return. */
 static __attribute__((noinline)) void lock_patiently(vm_address_t addr, sas_userlock_request_t mode)
 {
 	int error;
 
 	while ((error = take(addr, mode, SAS_LOCK_PATIENT, SAS_LOCK_FOREVER)) != 0) {
-		if (error == -ESTALE || error == -EROFS || error == -EINVAL)
+		if (error == -ESTALE || error == -EROFS || error == -EINVAL || error == -EDEADLK)
 			break;
 		pause_for(PATIENCE_NS);
 	}
