@@ -37,22 +37,30 @@ static int open_regular(int dir, const char *name, struct stat *st)
 	return fd;
 }
 
-/* As much as the file has; the rest is zero. */
-static int read_padded(int fd, void *buffer, uint64_t size, uint64_t offset)
+/* As much as the file has. */
+static int read_there(int fd, void *buffer, uint64_t size, uint64_t offset, uint64_t *done)
 {
-	uint64_t done = 0;
-
-	while (done < size) {
-		ssize_t got = sas_port->pread(fd, (char *)buffer + done, size - done, offset + done);
+	for (*done = 0; *done < size;) {
+		ssize_t got = sas_port->pread(fd, (char *)buffer + *done, size - *done, offset + *done);
 
 		if (got < 0)
 			return (int)got;
 		if (got == 0)
 			break;
-		done += (uint64_t)got;
+		*done += (uint64_t)got;
 	}
-	memset((char *)buffer + done, 0, size - done);
 	return 0;
+}
+
+/* The same; the rest is zero. */
+static int read_padded(int fd, void *buffer, uint64_t size, uint64_t offset)
+{
+	uint64_t done;
+	int error = read_there(fd, buffer, size, offset, &done);
+
+	if (!error)
+		memset((char *)buffer + done, 0, size - done);
+	return error;
 }
 
 /* The anchor's file is open: what its size and type allow is said by `fault`. */
@@ -422,9 +430,10 @@ static void bound(sas_u32_t *top, uint32_t most)
 static int read_array(const struct run_copy *copy, uint64_t offset, uint64_t count, uint64_t size, void *array)
 {
 	void *memory = calloc(count + 1, size);
+	uint64_t done;
 
 	memcpy(array, &memory, sizeof(memory));
-	return memory ? read_padded(copy->fd, memory, count * size, offset) : -ENOMEM;
+	return memory ? read_there(copy->fd, memory, count * size, offset, &done) : -ENOMEM;
 }
 
 static int read_slots(struct run_copy *copy)
