@@ -36,6 +36,11 @@ static void *key_of(const struct sas_run_line *line, sas_lock_t lock)
 	return (void *)(uintptr_t)sas_load_relaxed_u64(&line->lock[lock & 3U].key);
 }
 
+static uint32_t has_died(const struct sas_run_line *line, sas_lock_t lock)
+{
+	return __atomic_load_n(&line->died[lock & 3U], __ATOMIC_RELAXED) != 0;
+}
+
 static uint32_t pid_of(const struct sas_run *run, const struct sas_run_thread *thread)
 {
 	uint32_t number = thread->process - 1;
@@ -142,7 +147,7 @@ static void add_holder(const struct sas_run *run, uint32_t slot, const sas_u32_t
 		return;
 	i = sas_hold_lock(value) & 3U;
 	entry.mode = public_mode(sas_hold_mode(value));
-	entry.ownerDied = line->died[i] != 0;
+	entry.ownerDied = has_died(line, i);
 	/* Nobody has changed the word since somebody saw it. */
 	if (sas_load_acquire_u64(&line->seen_word[i]) == (word & ~(uint64_t)SAS_LOCK_WAITS))
 		entry.since = sas_load_relaxed_u64(&line->seen_at[i]);
@@ -161,7 +166,7 @@ static void add_waiter(const struct sas_run *run, uint32_t slot, struct list *li
 		return;
 	entry.address = key_of(line, sas_wait_lock(wait));
 	entry.mode = public_mode(sas_wait_mode(wait));
-	entry.ownerDied = line->died[sas_wait_lock(wait) & 3U] != 0;
+	entry.ownerDied = has_died(line, sas_wait_lock(wait));
 	entry.since = sas_load_relaxed_u64(&thread->lock_wait_since);
 	describe_thread(run, slot, &entry);
 	append(list, &entry);
