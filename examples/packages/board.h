@@ -49,7 +49,7 @@ struct change {
 	uint64_t sequence;                      /* of all changes; taken under the lock of the package */
 	uint64_t number;                        /* of the package */
 	uint64_t action;                        /* enum action */
-	uint64_t base;                          /* the newest version before it: its sequence; 0: the input's, or none */
+	uint64_t base;                          /* sequence of the newest version before it; 0: input, none */
 	uint64_t depth;                         /* versions before it */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare.c - all of the graph against the model: which versions there are, and to the byte what is in them, as
- * their changes had to make them, or as the text of the input has them.
+ * compare.c - all of the graph against the model: which versions there are, and to the byte what is in
+ * them, as their changes had to make them, or as the text of the input has them.
  */
 #include <stdlib.h>
 #include <string.h>

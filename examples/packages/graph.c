@@ -3,9 +3,9 @@
  * graph.c - what all programs do with the graph: find a name, tell whether a version counts, sum it
  * up, link and unlink the edges of a reverse list.
  *
- * Who links and unlinks holds the lock of the list (link.c), or nobody else sees the graph yet (build.c). A
- * reader that stands on an edge while it is unlinked goes on along its `next`, which stays as it was until the
- * block is given back (G5).
+ * Who links and unlinks holds the lock of the list (link.c), or nobody else sees the graph yet
+ * (build.c). A reader that stands on an edge while it is unlinked goes on along its `next`, which stays
+ * as it was until the block is given back (G5).
  */
 #include <string.h>
 #include "packages.h"

@@ -12,7 +12,8 @@
  * Any number of updaters change the graph while any number of readers walk it without a lock, and each of
  * them may be killed between any two instructions. That works because of these rules:
  *
- * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it, and its
+ * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it,
+ * and its
  *     address is a lock. A package without versions is no entry: nothing has it, dependencies may name it.
  * G2  A version never changes once its block is marked as filled, but for the links of its edges.
  * G3  The version lists are the truth. A reverse list is an index that may hold more: an edge counts
@@ -22,7 +23,8 @@
  *     of a dead process that nothing leads to is a leak (leaks.c).
  * G5  A block is given back by SASEpochFree() when no list leads to it any more; readers walk between
  *     SASEpochEnter() and SASEpochExit(), so what they stand on stays (retire.c).
- * G6  Who changes a list holds the lock that is its address: a bucket; a package, for its versions; the head
+ * G6  Who changes a list holds the lock that is its address: a bucket; a package, for its versions; the
+ * head
  *     of a reverse list. Readers take none. Each store leaves the list whole, so a lock whose holder was
  *     killed needs no repair. Locks are taken in this order, so that no circle can be:
  *         root, for cleaning up      WRITE                   (leaks.c)

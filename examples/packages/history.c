@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * history.c - what all updaters had begun, and what they had acknowledged when they ended. Copied from the board
- * after each death, sorted by number at the end, and told to the model.
+ * history.c - what all updaters had begun, and what they had acknowledged when they ended. Copied from
+ * the board after each death, sorted by number at the end, and told to the model.
  */
 #include <stdlib.h>
 #include "board.h"

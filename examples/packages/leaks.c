@@ -5,16 +5,18 @@
  * Each block carries the generation of the process that allocated it. A block whose generation is on the
  * board of none of the living is a leak when nothing leads to it from the root:
  *     not filled, or a name that is not in its bucket: nobody but its dead holder ever saw it. It is freed.
- *     a version that is filled and not listed: its edges may be in reverse lists, and it may have been an entry
- *         until somebody replaced it, and died. It is retired like any replaced entry (retire.c).
- * A block that the dead had unlisted, but that a living process had allocated, is found when that one is dead too.
+ *     a version that is filled and not listed: its edges may be in reverse lists, and it may have been
+ *         an entry until somebody replaced it, and died. It is retired like any replaced entry (retire.c).
+ * A block that the dead had unlisted, but that a living process had allocated, is found when that one
+ * is dead too.
  *
- * One at a time cleans up: the lock of the root. Looking is done in a section, so that what is looked at
- * stays; but the others go on, and may have a version in their hands that they have just replaced. So under the lock of
- * the package it is looked at again: if the block is still of the dead generation, it is not retired, and if it is
- * still not listed, nobody will retire it but us.
+ * One at a time cleans up: the lock of the root. Looking is done in a section, so that what is looked
+ * at stays; but the others go on, and may have a version in their hands that they have just replaced.
+ * So under the lock of the package it is looked at again: if the block is still of the dead generation,
+ * it is not retired, and if it is still not listed, nobody will retire it but us.
  *
- * Crash: each block is one step that is not begun, or done, or can be repeated; whoever starts next scans again.
+ * Crash: each block is one step that is not begun, or done, or can be repeated; whoever starts next
+ * scans again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +113,10 @@ static void leave_section(struct updater *me)
 	board_leave(me);
 }
 
-/* What looks like a leak now, in memory of the caller. The generation is looked up before the block is looked into: what
- * a dead process had written is final. */
+/*
+ * What looks like a leak now, in memory of the caller. The generation is looked up before the block is
+ * looked into: what a dead process had written is final.
+ */
 static struct leak *find(const struct root *root, const struct board *board, struct updater *me,
 			 uint64_t *found, uint64_t *retired)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.c - an updater's locks, and the edges of a version in the reverse lists of the packages that it names.
+ * link.c - an updater's locks, and the edges of a version in the reverse lists of the packages that it
+ * names.
  *
  * A reverse list is guarded by the lock that is the address of its head. It is a leaf: one at a time, and
  * under it nothing else is taken. Linking and unlinking an edge is one store each: a list whose updater

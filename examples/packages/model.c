@@ -2,12 +2,13 @@
 /*
  * model.c - what the graph must look like, in the killer's own memory, from the changes on the board alone.
  *
- * Changes come in the order of their numbers, which for each package is the order in which they were made: the
- * numbers are taken under its lock. Each says what it found: the newest version, and how many there were.
- *     An acknowledged change is there: the next change of the package, or the graph at the end, must show it.
- *     One that was begun and not acknowledged is open. The next change of the package, by whoever got the lock of the
- *     dead, says whether it is there: it must have found what was before the open one, or what is after it.
- *     The last one is decided by the graph.
+ * Changes come in the order of their numbers, which for each package is the order in which they were
+ * made: the numbers are taken under its lock. Each says what it found: the newest version, and how many
+ * there were.
+ *     An acknowledged change is there: the next change of the package, or the graph at the end, shows it.
+ *     One that was begun and not acknowledged is open. The next change of the package, by whoever got the
+ *     lock of the dead, says whether it is there: it must have found what was before the open one, or what
+ *     is after it. The last one is decided by the graph.
  */
 #include <stdlib.h>
 #include "model.h"

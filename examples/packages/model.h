@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.h - what the graph must look like: by number, for each name, how many versions of the input are left, and which
- * changes made the newer ones.
+ * model.h - what the graph must look like: by number, for each name, how many versions of the input are
+ * left, and which changes made the newer ones.
  */
 #ifndef PACKAGES_MODEL_H
 #define PACKAGES_MODEL_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read.c - read STORE BOARD SLOT: a reader that asks and checks until it is told to stop. It takes no lock and
- * waits for nobody, so the updaters' deaths must not show in its times.
+ * read.c - read STORE BOARD SLOT: a reader that asks and checks until it is told to stop. It takes no
+ * lock and waits for nobody, so the updaters' deaths must not show in its times.
  *
- * A query is a section of an epoch: what it can see is not given back meanwhile (retire.c). Some queries
- * also call the library, which takes the lock that a killed updater may have held. The times include what the reader
- * waits for a processor; how long that is shows work of about the same length that touches no region.
+ * A query is a section of an epoch: what it can see is not given back meanwhile (retire.c). Some
+ * queries also call the library, which takes the lock that a killed updater may have held. The times
+ * include what the reader waits for a processor; how long that is shows work of about the same length
+ * that touches no region.
  */
 #include <string.h>
 #include <sassim.h>
@@ -141,7 +142,7 @@ static int ask(const struct root *root, struct board *board, struct reader *read
 
 static void run(const struct root *root, struct board *board, struct reader *reader, uint64_t slot)
 {
-	for (uint64_t turn = 1; atomic_load_explicit(&board->readers_stop, memory_order_acquire) == 0; turn++) {
+	for (uint64_t turn = 1; atomic_load(&board->readers_stop) == 0; turn++) {
 		if (turn % 4 == 1)
 			work_in_private(reader);
 		if (ask(root, board, reader, turn, random_of(turn << 4 | slot)))

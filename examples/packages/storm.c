@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * storm.c - storm STORE INPUT KILLS READERS UPDATERS SEED: start readers and updaters; kill one updater after the
- * other, KILLS times, at random instants, while the others go on, and start it again; then verify.
+ * storm.c - storm STORE INPUT KILLS READERS UPDATERS SEED: start readers and updaters; kill one updater
+ * after the other, KILLS times, at random instants, while the others go on, and start it again; then
+ * verify.
  *
  * A quarter of the kills fall into an updater's first milliseconds (its start, its join, its cleaning
  * up after the dead), the others into the work of any. After each death what it had begun and acknowledged

@@ -16,9 +16,9 @@
  *     8  back to INTENT; the change is acknowledged on the board
  *     9  what was replaced or removed is retired      (retire.c)
  *    10  the lock is given back
- * A death before 7 leaves a block and perhaps edges to it, a death between 7 and the end of 9 a block that was
- * replaced; whoever starts next finds either by its generation (leaks.c). A change that was begun and not
- * acknowledged may be there or not; there is one at most per death.
+ * A death before 7 leaves a block and perhaps edges to it, a death between 7 and the end of 9 a block
+ * that was replaced; whoever starts next finds either by its generation (leaks.c). A change that was
+ * begun and not acknowledged may be there or not; there is one at most per death.
  */
 #include <string.h>
 #include <unistd.h>
@@ -155,7 +155,7 @@ static void change_something(struct root *root, struct board *board, struct upda
 /* Until a kill, or the end. */
 static void run(struct root *root, struct board *board, struct updater *me)
 {
-	while (atomic_load_explicit(&board->updaters_stop, memory_order_acquire) == 0)
+	while (atomic_load(&board->updaters_stop) == 0)
 		if (atomic_load_explicit(&me->begun, memory_order_relaxed) == BOARD_CHANGES)
 			usleep(1000);
 		else
