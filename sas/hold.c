@@ -9,14 +9,15 @@
 void sas_hold_save_evidence(struct sas_run *run, uint64_t word)
 {
 	struct sas_run_thread *other = &run->threads[sas_lock_slot(word)];
-	uint64_t pending = sas_load_acquire_u64(&other->lock_pending);
-	uint32_t number = sas_lock_number(word), saved;
+	uint32_t number = sas_lock_number(word), saved = sas_load_acquire_u32(&other->lock_saved);
+	uint64_t pending;
 
-	if (!(pending & SAS_PENDING_OPEN) || sas_pending_number(pending) != number)
-		return;
-	saved = sas_load_acquire_u32(&other->lock_saved);
-	while ((int32_t)((number - saved) << 1) > 0 && !sas_cas_acq_rel_u32(&other->lock_saved, &saved, number))
-		;
+	do {
+		/* After lock_saved: who saves a later change does so when this one is not pending any more, and changes it. */
+		pending = sas_load_acquire_u64(&other->lock_pending);
+		if (!(pending & SAS_PENDING_OPEN) || sas_pending_number(pending) != number || saved == number)
+			return;
+	} while (!sas_cas_acq_rel_u32(&other->lock_saved, &saved, number));
 }
 
 /*
@@ -75,15 +76,17 @@ static int was_made(struct sas_run *run, uint32_t slot, uint64_t pending, uint64
 	       sas_load_acquire_u32(&run->threads[slot].lock_saved) == sas_pending_number(pending);
 }
 
-/* The key was being changed: it is the old one or the new one, and either is good while the lock is idle. */
-static void finish_key(struct sas_run *run, uint32_t slot, sas_lock_t lock)
+/*
+ * The key was being changed: it is the old one or the new one, and either is good while the lock is idle. The second word of
+ * that change has a number of its own, and may be there already: it must not be the slot's next one again.
+ */
+static void finish_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint64_t pending)
 {
 	uint64_t word = sas_load_acquire_u64(&sas_lock_at(run, lock)->word);
-	uint32_t number = (sas_lock_number(word) + 1) & 0x7fffffffU;
+	uint32_t number = (sas_pending_number(pending) + 1) & 0x7fffffffU;
 
-	if (!sas_lock_rekeying(word) || sas_lock_slot(word) != slot)
-		return;
-	sas_store_release_u64(&sas_lock_at(run, lock)->word, sas_lock_word(0, slot, number, 1));
+	if (sas_lock_rekeying(word) && sas_lock_slot(word) == slot)
+		sas_store_release_u64(&sas_lock_at(run, lock)->word, sas_lock_word(0, slot, number, 1));
 	sas_store_release_u64(&run->threads[slot].lock_pending, (uint64_t)number << 33);
 }
 
@@ -98,7 +101,7 @@ static void complete(struct sas_run *run, uint32_t slot)
 	if (!(pending & SAS_PENDING_OPEN))
 		return;
 	if (from == to) {
-		finish_key(run, slot, lock);
+		finish_key(run, slot, lock, pending);
 	} else {
 		word = sas_load_acquire_u64(&sas_lock_at(run, lock)->word);     /* before lock_saved */
 		sas_hold_each(run, slot, search_record, &s);
@@ -144,5 +147,6 @@ void sas_hold_recover(struct sas_run *run, uint32_t slot)
 	complete(run, slot);
 	sas_lock_unlatch_dead(run, slot);
 	sas_hold_each(run, slot, give_back, &g);
-	sas_store_relaxed_u64(&run->threads[slot].lock_wait, 0);
+	/* It waits for nothing, and the count of waits goes on: lock_circle.c. */
+	sas_store_release_u64(&run->threads[slot].lock_wait, sas_load_relaxed_u64(&run->threads[slot].lock_wait) >> 32 << 32);
 }

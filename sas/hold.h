@@ -13,11 +13,12 @@
  *
  * Has 2 happened? Where WRITE is left or reached, the word tells: while a slot holds WRITE nobody else changes the word
  * (but for the waiting bits). Else: yes, if the word still names {slot, number}; and who changes such a word next first
- * saves the evidence: it looks whether the slot that the word names has still this change pending, and raises that slot's lock_saved to the
+ * saves the evidence: it looks whether the slot that the word names has still this change pending, and sets that slot's lock_saved to the
  * number. So recovery reads the word, then lock_saved.
  *   pairs: (1) is stored before (2), a release; who reads the word by acquire sees (1) or what followed it. lock_saved is
- *   raised before the next (2); recovery, reading that word by acquire, sees it raised.
- * lock_saved only goes up (numbers are compared modulo 2^31), so that a slow saver does not undo a later one.
+ *   set before the next (2); recovery, reading that word by acquire, sees it.
+ * A slow saver does not undo a later one: it changes lock_saved from what that was before it saw the change pending. (Numbers
+ * are not compared by size: a slot makes 2^30 changes within a minute, and may need no evidence meanwhile.)
  *
  * Who may call: the slot's thread; or who recovers it, which holds its life mutex.
  */

@@ -11,7 +11,8 @@
 
 /*
  * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
- * it is the chain of dependent loads that costs. It holds as long as the stamp is sas_stamp().
+ * it is the chain of dependent loads that costs. It holds as long as the stamp is sas_stamp(), and until the thread's books
+ * are freed: at SASThreadCleanUp(), and at its end, after which destructors of other libraries may still call.
  */
 static __thread struct recent {
 	uint64_t base, size;
@@ -38,11 +39,19 @@ static inline void end(void)
 
 static void remember(const struct sas_region *r, struct sas_locks *locks)
 {
+	/* Another region may come to lie at the addresses of one that is mapped elsewhere. */
+	if (r->memory != r->base)
+		return;
 	recent.base = r->base;
 	recent.size = r->end - r->base;
 	recent.locks = locks;
 	recent.lines = r->run->lines;
 	recent.stamp = sas_stamp();
+}
+
+void sas_lock_forget_recent(void)
+{
+	recent.size = 0;
 }
 
 static struct sas_region *region_of(uint64_t address)
@@ -214,7 +223,7 @@ static inline __attribute__((always_inline)) int take_at_once(struct sas_locks *
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
 	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
-		    !line->died[i]))
+		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;
 	if (!LIKELY(!sas_hold_needs_evidence(word, slot))) {
 		if (alone)

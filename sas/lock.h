@@ -75,6 +75,8 @@ int sas_lock_intent_at_once(uint64_t address);
 int sas_lock_write_at_once(uint64_t address);
 /* -EPERM: the thread does not hold it. */
 int sas_lock_give(uint64_t address);
+/* What it has locked in last is about to go. */
+void sas_lock_forget_recent(void);
 /* The strongest mode in which the calling thread holds it. */
 unsigned sas_lock_held(uint64_t address);
 
@@ -102,6 +104,7 @@ struct sas_wait {
 	unsigned from, to, flags;
 	uint64_t until;                 /* CLOCK_MONOTONIC, ns; 0: does not wait */
 	unsigned spins, looks;
+	uint64_t look_at;               /* CLOCK_MONOTONIC, ns: when to look around next */
 	int slept, reported, pass;
 };
 /* The lock cannot be had from `word`. 0: look again; -errno. */

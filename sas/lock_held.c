@@ -181,6 +181,7 @@ void sas_locks_free(struct sas_locks *locks)
 {
 	if (!locks)
 		return;
+	sas_lock_forget_recent();
 	free(locks->held);
 	free(locks->free);
 	free(locks);

@@ -36,6 +36,7 @@ int sas_lock_find(const struct sas_run *run, uint64_t address, sas_lock_t *lock,
 static int take_latch(struct sas_run *run, uint32_t slot, uint32_t bucket)
 {
 	sas_u32_t *latch = &run->lines[bucket].latch;
+	uint64_t now, until;
 	uint32_t seen = 0;
 
 	/* Before it is taken, so that recovery knows where to look. */
@@ -45,14 +46,15 @@ static int take_latch(struct sas_run *run, uint32_t slot, uint32_t bucket)
 			return 0;
 		__builtin_ia32_pause();
 	}
-	/* Who has waited does not know of the others that do. */
-	for (int timed_out = 0; !timed_out; ) {
+	/* Who has waited does not know of the others that do. Signals may end each wait early. */
+	until = sas_port->now_ns() + LATCH_WAIT_NS;
+	while ((now = sas_port->now_ns()) < until) {
 		seen = 0;
 		if (sas_cas_acq_rel_u32(latch, &seen, (slot + 1) | LATCH_WAITED))
 			return 0;
 		if (!(seen & LATCH_WAITED) && !sas_cas_acq_rel_u32(latch, &seen, seen | LATCH_WAITED))
 			continue;
-		timed_out = sas_port->futex_wait(&latch->word, seen | LATCH_WAITED, LATCH_WAIT_NS) == -ETIMEDOUT;
+		sas_port->futex_wait(&latch->word, seen | LATCH_WAITED, until - now);
 	}
 	sas_store_release_u32(&run->threads[slot].lock_latch, 0);
 	return 1;
@@ -91,6 +93,8 @@ static int make_space(struct sas_region *r, uint32_t lines)
 	error = sas_run_reserve(r, r->run, SAS_RUN_LOCK_OFFSET + space * SAS_RUN_LINE, lines * SAS_RUN_LINE);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more locks: %s", r->path, strerror(-error));
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)   /* its file is formatted without being emptied */
+		memset(&r->run->lines[space], 0, lines * SAS_RUN_LINE);
 	sas_store_release_u32(&h->line_space, space + lines);
 	return 0;
 }
@@ -145,12 +149,13 @@ static int chain(struct sas_region *r, uint32_t last)
 
 /*
  * A lock that nobody uses. One that never had a key is best; a short chain grows rather than forget an address that may
- * be wanted again; else any, by chance, so that no two addresses drive each other out for ever.
+ * be wanted again; else any, by chance, so that no two addresses drive each other out for ever. full: nothing grows any more:
+ * then in a short chain as well, and rather than none one whose holder's death nobody has been told of.
  */
-static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance, sas_lock_t *lock, uint64_t *word,
-		     uint32_t *last)
+static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance, int full, sas_lock_t *lock,
+		     uint64_t *word, uint32_t *last)
 {
-	uint32_t number = bucket, lines = 0, idle = 0;
+	uint32_t number = bucket, lines = 0, idle = 0, died = 0;
 
 	do {
 		struct sas_run_line *line = &run->lines[number];
@@ -158,7 +163,9 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 		for (uint32_t i = 0; i < SAS_LOCKS_PER_LINE; i++) {
 			uint64_t w = sas_load_acquire_u64(&line->lock[i].word);
 
-			if ((w & (SAS_LOCK_HELD | SAS_LOCK_WAITS)) || line->died[i] || (w && chance % ++idle != 0))
+			if (w & (SAS_LOCK_HELD | SAS_LOCK_WAITS))
+				continue;
+			if (line->died[i] ? idle || died++ : w && chance % ++idle != 0)
 				continue;
 			*lock = number << 2 | i;
 			*word = w;
@@ -169,7 +176,7 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 		lines++;
 		number = sas_load_acquire_u32(&line->next);
 	} while (number);
-	return idle && lines >= CHAIN_SHORT;
+	return full ? idle || died : idle && lines >= CHAIN_SHORT;
 }
 
 /* 1: done; 0: somebody has begun to use the lock. */
@@ -184,6 +191,7 @@ static int change_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint6
 	/* Nobody changes the word while it says so. */
 	sas_store_relaxed_u64(&line->lock[lock & 3U].key, address);
 	sas_store_relaxed_u64(&line->seen_word[lock & 3U], 0);
+	__atomic_store_n(&line->died[lock & 3U], 0, __ATOMIC_RELAXED);
 	number = sas_pending_number(sas_load_relaxed_u64(&thread->lock_pending)) + 1;
 	*word = sas_lock_word(0, slot, number, 1);
 	sas_store_release_u64(&line->lock[lock & 3U].word, *word);
@@ -194,22 +202,24 @@ static int change_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint6
 static int place(struct sas_region *r, uint32_t slot, uint32_t bucket, uint64_t address, sas_lock_t *lock, uint64_t *word)
 {
 	uint32_t last = bucket, chance = sas_pending_number(sas_load_relaxed_u64(&r->run->threads[slot].lock_pending));
-	int error = 0;
+	int full = 0;
 
-	while (!error && sas_lock_find(r->run, address, lock, word) != 0) {
-		if (find_idle(r->run, bucket, chance, lock, word, &last)) {
+	while (sas_lock_find(r->run, address, lock, word) != 0) {
+		if (find_idle(r->run, bucket, chance, full != 0, lock, word, &last)) {
 			if (change_key(r->run, slot, *lock, word, address))
 				return 0;
 			sas_hold_close(&r->run->threads[slot], 0);
 			continue;
 		}
-		error = sas_run_grow_lock(r);
-		if (error)
-			return error;
-		error = chain(r, last);
+		if (full)
+			return full;
+		full = sas_run_grow_lock(r);
+		if (full)
+			return full;
+		full = chain(r, last);
 		sas_run_grow_unlock(r);
 	}
-	return error;
+	return 0;
 }
 
 int sas_lock_place(struct sas_region *r, uint32_t slot, uint64_t address, sas_lock_t *lock, uint64_t *word)

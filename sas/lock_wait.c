@@ -58,24 +58,28 @@ void sas_lock_wait_over(struct sas_wait *w)
 
 /* --- looking around, every few milliseconds */
 
-/* One of all waiters recovers the dead; now and then also those whose death the kernel did not mark. */
-static void look_for_dead(struct sas_wait *w, uint64_t now)
+/* One of all waiters recovers the dead; now and then also those whose death the kernel did not mark. How many. */
+static int look_for_dead(struct sas_wait *w, uint64_t now)
 {
 	struct sas_region *r = w->region;
 	sas_u64_t *looked = &r->run->header->lock_looked;
 	uint64_t last = sas_load_relaxed_u64(looked);
 	struct sas_living living;
+	int count = 0;
 
 	if (now - last < LOOK_APART_NS || !sas_cas_acq_rel_u64(looked, &last, now))
-		return;
+		return 0;
 	if (sas_any_dead(r)) {
-		sas_recover(r);
+		count = sas_recover(r);
+		if (count < 0)
+			count = sas_recover_holds(r);
 	} else if (w->looks % 64 == 8 && sas_table_lock(r) == 0) {
 		sas_err_defer();
 		sas_living_locked(r, &living);
 		sas_table_unlock(r);
 		sas_err_flush();
 	}
+	return count > 0 ? count : 0;
 }
 
 /* A reader keeps behind waiting writers; the mark of one that has died or given up stays until somebody looks. */
@@ -153,8 +157,9 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	uint64_t bit = w->to == SAS_HOLD_READ ? SAS_LOCK_READ_WAITS : SAS_LOCK_CHANGE_WAITS, now;
 	int error;
 
+	/* Who tries again and again is nobody's waiter, and may be alone: it looks as well. */
 	if (!w->until)
-		return too_late(w, lock);
+		return w->looks++ == 0 && look_for_dead(w, sas_port->now_ns()) ? 0 : too_late(w, lock);
 	if (sas_lock_rekeying(word) || w->spins++ < SPINS) {
 		__builtin_ia32_pause();
 		return 0;
@@ -166,9 +171,16 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	/* A reader that passes waiting writers sleeps only for a holder of WRITE. */
 	if (!(word & bit) && !sas_cas_acq_rel_u64(shared, &word, word | bit))
 		return 0;
+	if (!w->look_at)
+		w->look_at = now + LOOK_NS;
 	error = sas_port->futex_wait((uint32_t *)(void *)shared, (uint32_t)(word | bit), time_left(w, now));
 	w->slept = 1;
-	return error == -ETIMEDOUT ? look_around(w, lock, sas_port->now_ns()) : 0;
+	now = sas_port->now_ns();
+	/* Who is woken again and again, by other waiters or by signals, looks as well. */
+	if (error != -ETIMEDOUT && now < w->look_at)
+		return 0;
+	w->look_at = now + LOOK_NS;
+	return look_around(w, lock, now);
 }
 
 int sas_lock_wait_latch(struct sas_wait *w)

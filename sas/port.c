@@ -454,16 +454,6 @@ uint64_t sas_port_pid_namespace(void)
 	return st.st_ino;
 }
 
-/* The decimal number at *text, which then points behind it. */
-static uint64_t parse_decimal(const char **text)
-{
-	uint64_t value = 0;
-
-	for (; **text >= '0' && **text <= '9'; (*text)++)
-		value = value * 10 + (uint64_t)(**text - '0');
-	return value;
-}
-
 /* Behind `count` blank-separated fields, and the blanks that follow them. */
 static const char *skip_fields(const char *text, int count)
 {
@@ -487,25 +477,6 @@ int sas_port_barrier_join(void)
 int sas_port_barrier(void)
 {
 	return sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
-}
-
-uint64_t sas_port_start_time(int pid)
-{
-	char path[32], text[1024];
-	const char *field;
-
-	if (pid <= 0)
-		return 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	if (read_text(path, text, sizeof text) < 0)
-		return 0;
-	/* Field 2 is the program's name in parentheses; it may hold anything, but field 3 follows
-	 * the last parenthesis. The start time is field 22. */
-	field = strrchr(text, ')');
-	if (field == NULL)
-		return 0;
-	field = skip_fields(field, 20);
-	return parse_decimal(&field);
 }
 
 /* The hexadecimal number at *text, which then points behind it. */

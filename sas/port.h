@@ -79,8 +79,6 @@ int sas_port_thread_exists(int pid, int tid);
 /* membarrier(2): from now on sas_port_barrier() of any process makes our running threads execute a full fence. */
 int sas_port_barrier_join(void);
 int sas_port_barrier(void);
-/* Kernel start time of a process in clock ticks since boot; 0 unknown. */
-uint64_t sas_port_start_time(int pid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */
 void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size);
 

@@ -147,18 +147,43 @@ int sas_recover_locked(struct sas_region *r)
 	return count;
 }
 
+static int is_dead(const struct sas_run_thread *slot)
+{
+	return (__atomic_load_n(&slot->life.__data.__lock, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) &&
+	       sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
+}
+
 int sas_any_dead(const struct sas_region *r)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
 
-	for (uint32_t i = 0; i < top; i++) {
-		const struct sas_run_thread *slot = &r->run->threads[i];
-
-		if ((__atomic_load_n(&slot->life.__data.__lock, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) &&
-		    sas_load_acquire_u32(&slot->state) == SAS_RUN_USED)
+	for (uint32_t i = 0; i < top; i++)
+		if (is_dead(&r->run->threads[i]))
 			return 1;
-	}
 	return 0;
+}
+
+/* The life mutex is all that this takes. The slot stays in use, its mutex free, for who recovers the rest. */
+int sas_recover_holds(struct sas_region *r)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+	int count = 0;
+
+	for (uint32_t i = 0; i < top; i++) {
+		struct sas_run_thread *slot = &r->run->threads[i];
+		int error = is_dead(slot) ? pthread_mutex_trylock(&slot->life) : EBUSY;
+
+		if (error == EOWNERDEAD)
+			error = pthread_mutex_consistent(&slot->life);
+		if (error)
+			continue;
+		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED) {
+			sas_hold_recover(r->run, i);
+			count++;
+		}
+		pthread_mutex_unlock(&slot->life);
+	}
+	return count;
 }
 
 int sas_recover(struct sas_region *r)

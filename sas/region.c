@@ -31,7 +31,7 @@
 
 struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 sas_u32_t sas_regions_top;
-static struct sas_region *classic_region;
+struct sas_region *sas_classic_region;
 static uint32_t classic_joins;          /* of its joins, those by classic calls */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static uintptr_t range_low, range_high;
@@ -48,8 +48,6 @@ void sas_process_unlock(void)
 	pthread_mutex_unlock(&process_lock);
 	sas_rank_give(SAS_RANK_PROCESS);
 }
-
-struct sas_region *sas_region_default(void) { return __atomic_load_n(&classic_region, __ATOMIC_ACQUIRE); }
 
 void sas_memrange(uintptr_t *low, uintptr_t *high)
 {
@@ -221,9 +219,9 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 	if (error)
 		goto failed;
 	other = joined_already(r);
-	if (classic && classic_region && other != classic_region) {
+	if (classic && sas_classic_region && other != sas_classic_region) {
 		error = sas_fail(EBUSY, "the classic calls work on %s, which is joined; SASRegionJoin() joins %s beside it",
-				 classic_region->path, r->path);
+				 sas_classic_region->path, r->path);
 		goto failed;
 	}
 	if (other) {
@@ -238,8 +236,8 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 			*out = r;
 	}
 	if (!error && classic) {
-		classic_joins = classic_region == *out ? classic_joins + 1 : 1;
-		__atomic_store_n(&classic_region, *out, __ATOMIC_RELEASE);
+		classic_joins = sas_classic_region == *out ? classic_joins + 1 : 1;
+		__atomic_store_n(&sas_classic_region, *out, __ATOMIC_RELEASE);
 	}
 failed:
 	if (error && r)
@@ -271,8 +269,8 @@ static void withdraw(struct sas_region *r)
 	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
 	sas_fault_restore();
-	if (classic_region == r)
-		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
+	if (sas_classic_region == r)
+		__atomic_store_n(&sas_classic_region, NULL, __ATOMIC_RELEASE);
 }
 
 /* The last one that writes returns space, and says that there is nothing to recover. table_lock held. */
@@ -344,7 +342,7 @@ void sas_region_release(struct sas_region *r)
 void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 {
 	if (classic && --classic_joins == 0)
-		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
+		__atomic_store_n(&sas_classic_region, NULL, __ATOMIC_RELEASE);
 	if (--r->count == 0 || all) {
 		sas_region_release(r);
 		discard(r);
@@ -374,7 +372,7 @@ int sas_region_leave(struct sas_region *r, int classic)
 	if (error)
 		return error;
 	error = sas_region_known(r);
-	if (!error && !classic && classic_region == r && r->count == classic_joins)
+	if (!error && !classic && sas_classic_region == r && r->count == classic_joins)
 		error = sas_fail(EINVAL, "%s: joined by the classic call alone: SASCleanUp() leaves it", r->path);
 	if (!error)
 		sas_region_leave_locked(r, classic, 0);
@@ -385,7 +383,7 @@ int sas_region_leave(struct sas_region *r, int classic)
 /* After a reset: the same handle and count, on the region that is there now. Process lock held. */
 int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 {
-	int error, classic = classic_region == r;
+	int error, classic = sas_classic_region == r;
 
 	r->next_generation = r->anchor.generation + 1;
 	sas_region_release(r);
@@ -397,7 +395,7 @@ int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 	r->serial = ++serials;
 	publish(r);
 	if (classic)
-		__atomic_store_n(&classic_region, r, __ATOMIC_RELEASE);
+		__atomic_store_n(&sas_classic_region, r, __ATOMIC_RELEASE);
 	return map_wanted(r);
 }
 

@@ -83,6 +83,7 @@ struct sas_membership {
 	struct sas_locks *locks;        /* NULL: it has taken none here */
 	struct sas_lease *lease;        /* free blocks in hand; NULL: none yet */
 	struct sas_limbo *limbo;        /* what it has deferred: epoch_defer.h */
+	uint64_t reserved;              /* 64 bytes: indexed by a shift */
 };
 
 #define SAS_NOTES 8             /* regions of which a thread knows that it has its place in them */

@@ -44,11 +44,14 @@ static int grow(struct sas_region *r, uint32_t seen)
 		error = sas_fail(EAGAIN, "%s: all %u pages of run-time state are in use", r->path, SAS_RUN_PAGES);
 	else if (top == seen) {
 		error = sas_run_reserve(r, r->run, SAS_RUN_PAGE_OFFSET + top * SAS_RUN_PAGE, SAS_RUN_STEP * SAS_RUN_PAGE);
-		if (error)
+		if (error) {
 			error = sas_fail(-error, "%s/" SAS_RUN_NAME ": no room for more run-time state: %s", r->path,
 					 strerror(-error));
-		else
+		} else {
+			if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)   /* its file is formatted without being emptied */
+				memset(&r->run->pages[top], 0, SAS_RUN_STEP * SAS_RUN_PAGE);
 			sas_store_release_u32(&h->page_top, top + SAS_RUN_STEP);
+		}
 	}
 	sas_run_grow_unlock(r);
 	return error;

@@ -28,7 +28,8 @@ int sas_region_join(const char *path, const struct SASRegionOptions *options, in
 int sas_region_leave(struct sas_region *r, int classic);
 /* Undo one join, or all of them. Process lock held. */
 void sas_region_leave_locked(struct sas_region *r, int classic, int all);
-struct sas_region *sas_region_default(void);
+extern struct sas_region *sas_classic_region __attribute__((visibility("hidden")));
+static inline struct sas_region *sas_region_default(void) { return __atomic_load_n(&sas_classic_region, __ATOMIC_ACQUIRE); }
 /* Checks a handle that a program gave. EINVAL with a sentence. */
 int sas_region_known(const struct sas_region *r);
 int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
@@ -141,6 +142,8 @@ int sas_log_grow(struct sas_region *r, uint64_t slot);
 /* Recover dead threads and free dead processes' slots; table_lock held. How many threads. */
 int sas_recover_locked(struct sas_region *r);
 int sas_recover(struct sas_region *r);
+/* Where that fails, or is not for this thread, which has seized the region: only what the dead hold is given back. How many. */
+int sas_recover_holds(struct sas_region *r);
 /* Is there a dead thread that nobody has recovered? No lock. */
 int sas_any_dead(const struct sas_region *r);
 /* All logs, whoever wrote them: nobody lives in the region. */

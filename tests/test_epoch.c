@@ -15,25 +15,17 @@
 #include <unistd.h>
 
 #include <sasepoch.h>
-#include "block_help.h"
+#include "fixture.h"
 
 #define RETIRED 0xffffffU
 
-static SASRegion_t region;
 static uint64_t used_before;
 
 static void set_up(void)
 {
 	store_begin();
-	region = store_create(GIB, 4 * MIB, 0);
-	used_before = info_of(region).blocksInUse;
-}
-
-static void tear_down(void)
-{
-	if (region)
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
+	region_create(GIB, 4 * MIB, 0);
+	used_before = help_info(region).blocksInUse;
 }
 
 static SASEpochInfo epoch_info(void)
@@ -44,7 +36,7 @@ static SASEpochInfo epoch_info(void)
 	return info;
 }
 
-static uint64_t blocks(void) { return info_of(region).blocksInUse - used_before; }
+static uint64_t blocks(void) { return help_info(region).blocksInUse - used_before; }
 
 /* Memory that children share. */
 static void *shared(size_t size)
@@ -187,7 +179,7 @@ END_TEST
 START_TEST(call_waits_for_reader_of_other_process)
 {
 	struct steps *s = shared(sizeof *s);
-	pid_t child = child_start(read_in_process, s);
+	pid_t child = help_fork(read_in_process, s);
 	void *block = SASRegionBlockAlloc(region, 8192);
 
 	step_await(&s->reached, 1);
@@ -206,7 +198,7 @@ START_TEST(call_waits_for_reader_of_other_process)
 	ck_assert_uint_eq(blocks(), 0);
 	ck_assert_int_eq(epoch_info().slowSlot, -1);
 	s->go = 2;
-	ck_assert_int_eq(child_wait(child), 0);
+	help_done(child);
 }
 END_TEST
 
@@ -234,13 +226,13 @@ END_TEST
 START_TEST(killed_reader_is_not_waited_for)
 {
 	struct steps *s = shared(sizeof *s);
-	pid_t child = child_start(read_in_process, s);
+	pid_t child = help_fork(read_in_process, s);
 
 	step_await(&s->reached, 1);
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, 0), 0);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	ck_assert_int_eq(kill(child, SIGKILL), 0);
-	child_wait(child);
+	help_wait(child, PATIENCE);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 1);
 	ck_assert_int_eq(SASEpochSynchronize(region, -1), 0);
 	ck_assert_uint_eq(epoch_info().readers, 0);
@@ -251,7 +243,7 @@ END_TEST
 START_TEST(stopped_reader_is_named_and_limit_refuses)
 {
 	struct steps *s = shared(sizeof *s);
-	pid_t child = child_start(read_in_process, s);
+	pid_t child = help_fork(read_in_process, s);
 	char pid[16];
 	int taken = 0, status;
 
@@ -280,7 +272,7 @@ START_TEST(stopped_reader_is_named_and_limit_refuses)
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, KIB), 0);
 	SASEpochReclaim(region);
 	ck_assert_int_eq(counted(), 65);
-	ck_assert_int_eq(child_wait(child), 0);
+	help_done(child);
 }
 END_TEST
 
@@ -336,7 +328,7 @@ END_TEST
 /* Nobody calls SASEpochReclaim(): what is held stays small. */
 START_TEST(many_calls_are_run_inline)
 {
-	long calls = size_of_test(20000, 200000, 5000000);
+	long calls = help_size(20000, 200000, 5000000);
 	uint64_t most = 0;
 
 	for (long i = 0; i < calls; i++) {
@@ -389,7 +381,7 @@ START_TEST(leaving_runs_what_may_run)
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, 0), 0);
 	ck_assert_int_eq(SASRegionLeave(region), 0);
 	ck_assert_int_eq(counted(), 3001);
-	region = store_join(0);
+	region_join(0);
 	ck_assert_uint_eq(epoch_info().heldCalls, 0);
 }
 END_TEST
@@ -421,8 +413,8 @@ START_TEST(helper_runs_calls_of_idle_threads)
 	ck_assert_int_eq(SASEpochHelperStop(region), 0);
 	ck_assert_int_eq(SASEpochHelperStop(region), -1);
 	ck_assert_int_eq(SASEpochHelperStart(region, 1), 0);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
+	region_leave();
+	region_join(0);
 	ck_assert_int_eq(SASEpochHelperStart(region, 1), 0);
 	ck_assert_int_eq(SASRegionReset(region), 0);
 	ck_assert_int_eq(SASEpochHelperStop(region), -1);
@@ -451,7 +443,7 @@ START_TEST(fork_child_has_no_section_and_no_calls)
 	ck_assert_int_eq(SASEpochHelperStart(region, 1), 0);
 	ck_assert_int_eq(SASEpochEnter(region), 0);
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, 0), 0);
-	child_passes(child_has_no_section, NULL);
+	help_in_child(child_has_no_section, NULL);
 	ck_assert_int_eq(SASEpochExit(region), 0);
 	ck_assert_int_eq(SASEpochHelperStop(region), 0);
 	SASEpochReclaim(region);
@@ -487,7 +479,7 @@ START_TEST(retired_block_is_in_use_until_freed_and_cannot_be_freed_twice)
 	ck_assert_msg(strstr(SASLastErrorMessage(), "deferred") != NULL, "%s", SASLastErrorMessage());
 	ck_assert_uint_eq(epoch_info().heldFrees, 2);
 	ck_assert_uint_eq(epoch_info().heldBytes, 8 * MIB + 16 * KIB);
-	store_is_clean(store);
+	help_clean(store);
 	ck_assert_int_eq(SASEpochReclaim(region), 0);
 	ck_assert_int_eq(SASEpochExit(region), 0);
 	ck_assert_int_eq(SASEpochReclaim(region), 2);
@@ -501,7 +493,7 @@ END_TEST
 /* More than a page of records, and freed inline. */
 START_TEST(many_frees_are_freed_inline)
 {
-	long frees = size_of_test(2000, 5000, 100000);
+	long frees = help_size(2000, 5000, 100000);
 
 	for (long i = 0; i < frees; i++) {
 		void *block = SASRegionBlockAlloc(region, 4096);
@@ -517,7 +509,7 @@ END_TEST
 
 START_TEST(many_frees_are_held_and_freed_later)
 {
-	long frees = size_of_test(1000, 3000, 20000);
+	long frees = help_size(1000, 3000, 20000);
 
 	ck_assert_int_eq(SASEpochEnter(region), 0);
 	for (long i = 0; i < frees; i++)
@@ -551,8 +543,8 @@ START_TEST(frees_of_ended_threads_and_dead_processes_are_freed_by_others)
 	ck_assert_int_eq(SASEpochEnter(region), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, free_and_end, NULL), 0);
 	pthread_join(thread, NULL);
-	child_dies(free_and_die, NULL, SIGKILL);
-	child_dies(free_and_die, NULL, SIGKILL);
+	help_dies(free_and_die, NULL, SIGKILL);
+	help_dies(free_and_die, NULL, SIGKILL);
 	ck_assert_int_ge(SASRegionRecover(region), 0);
 	ck_assert_uint_eq(epoch_info().heldFrees, 900);
 	ck_assert_uint_eq(epoch_info().heldBytes, 900 * 4096);
@@ -569,18 +561,18 @@ END_TEST
 
 START_TEST(next_joiner_frees_what_all_the_dead_left)
 {
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
-	child_dies(free_and_die, NULL, SIGKILL);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
+	region_leave();
+	region_join(0);
+	help_dies(free_and_die, NULL, SIGKILL);
+	region_leave();
+	region_join(0);
 	ck_assert_uint_eq(blocks(), 0);
 }
 END_TEST
 
 static void join_free_and_die(void *arg)
 {
-	region = store_join(0);
+	region_join(0);
 	must(region != NULL);
 	must(SASEpochEnter(region) == 0);
 	free_and_die(arg);
@@ -590,14 +582,13 @@ static void lose_run_file(int lose)
 {
 	char path[300];
 
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
-	child_dies(join_free_and_die, NULL, SIGKILL);
+	region_leave();
+	help_dies(join_free_and_die, NULL, SIGKILL);
 	snprintf(path, sizeof path, "%s/SAS.run", store);
 	if (lose)
 		ck_assert_int_eq(unlink(path), 0);
-	store_is_clean(store);
-	region = store_join(0);
+	help_clean(store);
+	region_join(0);
 	ck_assert_uint_eq(blocks(), 0);
 	ck_assert_uint_eq(epoch_info().heldFrees, 0);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 0);
@@ -615,9 +606,8 @@ START_TEST(copy_of_a_region_with_retired_blocks_frees_them)
 
 	snprintf(from, sizeof from, "%s", store);
 	snprintf(to, sizeof to, "%s-copy", store);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
-	child_dies(join_free_and_die, NULL, SIGKILL);
+	region_leave();
+	help_dies(join_free_and_die, NULL, SIGKILL);
 	snprintf(command, sizeof command, "mkdir %s && cp --sparse=always %s/*.DAT %s/", to, from, to);
 	ck_assert_int_eq(system(command), 0);
 	region = SASRegionJoin(to, NULL);
@@ -625,7 +615,7 @@ START_TEST(copy_of_a_region_with_retired_blocks_frees_them)
 	ck_assert_uint_eq(blocks(), 0);
 	ck_assert_int_eq(SASRegionRemove(region), 0);
 	ck_assert_int_eq(rmdir(to), 0);
-	region = store_join(0);
+	region_join(0);
 	ck_assert_uint_eq(blocks(), 0);
 }
 END_TEST
@@ -649,7 +639,7 @@ static void start_read_only(void *arg)
 START_TEST(read_only_reader_holds_back)
 {
 	struct steps *s = shared(sizeof *s);
-	pid_t child = child_start(start_read_only, s);
+	pid_t child = help_fork(start_read_only, s);
 
 	step_await(&s->reached, 1);
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, 0), 0);
@@ -657,11 +647,11 @@ START_TEST(read_only_reader_holds_back)
 	ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	/* The last writer leaves with what it still holds. */
 	ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_is_clean(store);
-	region = store_join(0);
+	help_clean(store);
+	region_join(0);
 	ck_assert_uint_eq(blocks(), 300);
 	s->go = 2;
-	ck_assert_int_eq(child_wait(child), 0);
+	help_done(child);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 300);
 	ck_assert_uint_eq(blocks(), 0);
 }
@@ -684,7 +674,7 @@ static void *enter_with_crowd(void *arg)
 START_TEST(more_than_a_thousand_participants)
 {
 	enum { CROWD = 1100 };
-	unsigned crowd = SANITIZED ? 100 : CROWD;
+	unsigned crowd = HELP_SANITIZED ? 100 : CROWD;
 	pthread_t *threads = calloc(crowd, sizeof *threads);
 	pthread_attr_t small;
 
@@ -750,12 +740,12 @@ static void *swap_nodes(void *arg)
 {
 	uint64_t state = (uint64_t)(uintptr_t)arg;
 
-	for (long i = size_of_test(20000, 100000, 10000000); i > 0; i--) {
+	for (long i = help_size(20000, 100000, 10000000); i > 0; i--) {
 		struct node *node = malloc(sizeof *node), *old;
 
 		must(node != NULL);
 		__atomic_store_n(&node->alive, 1, __ATOMIC_RELAXED);
-		old = __atomic_exchange_n(&attack->slots[random_below(&state, NODES)], node, __ATOMIC_ACQ_REL);
+		old = __atomic_exchange_n(&attack->slots[help_below(&state, NODES)], node, __ATOMIC_ACQ_REL);
 		if (old)
 			must(SASEpochDefer(attacked, bury, old, sizeof *old) == 0);
 	}
@@ -815,7 +805,7 @@ static void swap_block(struct table *table, uint64_t *state)
 
 	must(block != NULL);
 	__atomic_store_n(&block[8], (uint64_t)block, __ATOMIC_RELAXED);
-	old = __atomic_exchange_n(&table->slots[random_below(state, NODES)], (uint64_t)block, __ATOMIC_ACQ_REL);
+	old = __atomic_exchange_n(&table->slots[help_below(state, NODES)], (uint64_t)block, __ATOMIC_ACQ_REL);
 	if (old)
 		must(SASEpochFree((void *)old, 4096) == 0);
 }
@@ -824,7 +814,7 @@ static void swap_blocks(void *arg)
 {
 	uint64_t state = (uint64_t)getpid();
 
-	for (long i = size_of_test(500, 5000, 200000); i > 0; i--)
+	for (long i = help_size(500, 5000, 200000); i > 0; i--)
 		swap_block(arg, &state);
 }
 
@@ -834,14 +824,14 @@ START_TEST(readers_of_other_processes_never_see_a_block_of_somebody_else)
 	pid_t readers[2], writers[2];
 
 	for (int i = 0; i < 2; i++) {
-		readers[i] = child_start(read_blocks, table);
-		writers[i] = child_start(swap_blocks, table);
+		readers[i] = help_fork(read_blocks, table);
+		writers[i] = help_fork(swap_blocks, table);
 	}
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(child_wait(writers[i]), 0);
+		help_done(writers[i]);
 	table->stop = 1;
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(child_wait(readers[i]), 0);
+		help_done(readers[i]);
 	ck_assert_uint_eq(table->bad, 0);
 	ck_assert_uint_gt(table->reads, 0);
 	SASEpochReclaim(region);
@@ -869,10 +859,10 @@ static void storm_work(void *arg)
 		uint64_t block;
 
 		/* A death in here leaves a block that the program had: it is of this generation, and not retired. */
-		block = (uint64_t)SASRegionBlockAlloc(region, 4096UL << random_below(&state, 3));
+		block = (uint64_t)SASRegionBlockAlloc(region, 4096UL << help_below(&state, 3));
 		must(block != 0);
 		__atomic_store_n(hand, block, __ATOMIC_SEQ_CST);
-		if (random_below(&state, 4) == 0)
+		if (help_below(&state, 4) == 0)
 			must(SASEpochEnter(region) == 0);
 		else
 			(void)SASEpochExit(region);
@@ -892,40 +882,40 @@ START_TEST(storm_of_kills_loses_no_retired_block)
 {
 	struct storm *storm = shared(sizeof *storm);
 	struct storm_worker w[3];
-	uint64_t seed = random_seed("storm"), found = 0;
+	uint64_t seed = help_seed("storm"), found = 0;
 	SASBlockInfo *list;
 	pid_t child[3];
 	size_t n;
 
 	for (int i = 0; i < 3; i++) {
 		w[i] = (struct storm_worker){ storm, i };
-		child[i] = child_start(storm_work, &w[i]);
+		child[i] = help_fork(storm_work, &w[i]);
 	}
-	for (long deaths = size_of_test(10, 60, 2000); deaths > 0; deaths--) {
-		uint64_t end = now_ns() + random_below(&seed, 20000000);
-		int i = (int)random_below(&seed, 3), status;
+	for (long deaths = help_size(10, 60, 2000); deaths > 0; deaths--) {
+		uint64_t end = help_now() + help_below(&seed, 20000000);
+		int i = (int)help_below(&seed, 3), status;
 
-		while (now_ns() < end)
+		while (help_now() < end)
 			SASEpochReclaim(region);
 		ck_assert_int_eq(waitpid(child[i], &status, WNOHANG), 0);
 		kill(child[i], SIGKILL);
-		child_wait(child[i]);
-		child[i] = child_start(storm_work, &w[i]);
+		help_wait(child[i], PATIENCE);
+		child[i] = help_fork(storm_work, &w[i]);
 	}
 	for (int i = 0; i < 3; i++) {
 		kill(child[i], SIGKILL);
-		child_wait(child[i]);
+		help_wait(child[i], PATIENCE);
 	}
 	ck_assert_int_ge(SASRegionRecover(region), 0);
 	ck_assert_int_ge((int)SASEpochReclaim(region), 0);
 	ck_assert_uint_eq(epoch_info().heldFrees, 0);
-	list = list_of(region, SASBlock__IN_USE, &n);
+	list = help_list(region, SASBlock__IN_USE, &n);
 	for (size_t i = 0; i < n; i++)
 		found += list[i].generation == RETIRED;
 	free(list);
 	ck_assert_uint_eq(found, 0);
 	/* Blocks in hands of the dead are in use by their generations; there is at most one per death. */
-	ck_assert_uint_le(blocks(), (uint64_t)size_of_test(10, 60, 2000) + 3);
+	ck_assert_uint_le(blocks(), (uint64_t)help_size(10, 60, 2000) + 3);
 }
 END_TEST
 
@@ -934,7 +924,7 @@ static Suite *epoch_suite(void)
 	Suite *s = suite_create("epoch");
 	TCase *t = tcase_create("epoch");
 
-	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_checked_fixture(t, set_up, region_end);
 	tcase_set_timeout(t, 300);
 	tcase_add_test(t, bad_handles_and_arguments_are_refused);
 	tcase_add_test(t, exit_without_enter_gives_eperm);
@@ -972,5 +962,5 @@ static Suite *epoch_suite(void)
 
 int main(void)
 {
-	return run_suite(epoch_suite());
+	return help_main(epoch_suite());
 }

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sassim.h>
@@ -24,36 +23,7 @@
 #include "../sas/index.h"
 #include "../sas/lease.h"
 #include "../sas/run_lease.h"
-#include "block_help.h"
-
-#define SMALL (64 * MIB)
-
-static struct sas_region *r;
-
-static void set_up(void)
-{
-	store_begin();
-	r = store_create(SMALL, SEGMENT, 0);
-}
-
-static void tear_down(void)
-{
-	ck_assert_int_eq(SASRegionLeave(r), 0);
-	store_end();
-}
-
-static void *take(size_t size)
-{
-	void *block = SASRegionBlockAlloc(r, size);
-
-	ck_assert_msg(block != NULL, "%s", SASLastErrorMessage());
-	return block;
-}
-
-static void give(void *block, size_t size)
-{
-	ck_assert_msg(SASBlockFree(block, size) == 0, "%s", SASLastErrorMessage());
-}
+#include "fixture.h"
 
 /* --- the invariant */
 
@@ -69,21 +39,22 @@ static void mark_indexed(struct sas_buddy *b, unsigned char *indexed)
 /* Entries change under way, but only between a block and a leased tile: both are out of the index. */
 static void look_at_segment(uint64_t n, struct census *c)
 {
-	unsigned char *indexed = calloc(SEGMENT / 4096, 1);
+	unsigned char *indexed = calloc(HELP_SEGMENT / 4096, 1);
 	struct sas_buddy *b;
 	struct sas_map map;
 	struct sas_tile tile;
 	uint64_t unit = 0;
 
-	ck_assert_int_eq(sas_index_segment(r, n, &b), 0);
-	ck_assert_int_eq(sas_map_units(r, n, &map), 0);
+	ck_assert_int_eq(sas_index_segment(region, n, &b), 0);
+	ck_assert_int_eq(sas_map_units(region, n, &map), 0);
 	mark_indexed(b, indexed);
 	while (sas_tile_next(&map, &unit, &tile) > 0) {
 		uint32_t tag = sas_entry_generation(tile.entry);
 		int is_free = tile.state != SAS_M_USED, leased = is_free && tag;
 
 		if (leased)
-			ck_assert_msg(sas_lease_lives(r, n, tag), "segment %lu unit %lu: the tag %#x is nobody's", n, tile.head, tag);
+			ck_assert_msg(sas_lease_lives(region, n, tag), "segment %lu unit %lu: the tag %#x is nobody's", n,
+				      tile.head, tag);
 		for (uint64_t u = tile.head; u < unit; u++)
 			ck_assert_msg(indexed[u] == (is_free && !leased), "segment %lu unit %lu, entry %#x: index %d", n, u,
 				      tile.entry, indexed[u]);
@@ -101,30 +72,30 @@ static struct census every_tile_has_a_place(void)
 	struct sas_map map;
 	struct sas_tile tile;
 
-	ck_assert_int_ge(SASRegionRecover(r), 0);
-	ck_assert_int_eq(sas_block_lock_raw(r), 0);
-	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->block_dirty), 0);
-	sas_map_segments(r, &map);
+	ck_assert_int_ge(SASRegionRecover(region), 0);
+	ck_assert_int_eq(sas_block_lock_raw(region), 0);
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->block_dirty), 0);
+	sas_map_segments(region, &map);
 	for (uint64_t unit = 0; sas_tile_next(&map, &unit, &tile) > 0;)
 		if (sas_entry_carved(tile.entry))
 			look_at_segment(tile.head, &c);
-	sas_block_unlock_raw(r);
+	sas_block_unlock_raw(region);
 	return c;
 }
 
 /* All that is free is handed out, unit by unit, and given back. */
 static void nothing_is_lost(void)
 {
-	size_t room = SMALL / 4096, count = 0;
+	size_t room = HELP_REGION / 4096, count = 0;
 	void **blocks = calloc(room, sizeof *blocks), *block;
-	uint64_t used = sum_of(r, SASBlock__IN_USE);
+	uint64_t used = help_sum(region, SASBlock__IN_USE);
 
-	while (count < room && (block = SASRegionBlockAlloc(r, 4096)))
+	while (count < room && (block = SASRegionBlockAlloc(region, 4096)))
 		blocks[count++] = block;
 	ck_assert_int_eq(errno, ENOMEM);
 	/* Segments that have a map of their own begin with it. */
-	ck_assert_uint_ge(sum_of(r, SASBlock__IN_USE), SMALL);
-	ck_assert_uint_ge(used + count * 4096, SMALL - SMALL / SEGMENT * 4096);
+	ck_assert_uint_ge(help_sum(region, SASBlock__IN_USE), HELP_REGION);
+	ck_assert_uint_ge(used + count * 4096, HELP_REGION - HELP_REGION / HELP_SEGMENT * 4096);
 	while (count > 0)
 		give(blocks[--count], 4096);
 	free(blocks);
@@ -137,33 +108,33 @@ START_TEST(pairs_take_no_lock)
 	void *block;
 
 	give(take(4096), 4096);
-	ck_assert_int_eq(sas_block_lock_raw(r), 0);
+	ck_assert_int_eq(sas_block_lock_raw(region), 0);
 	for (int i = 0; i < 1000; i++) {
-		block = SASRegionBlockAlloc(r, 4096);
+		block = SASRegionBlockAlloc(region, 4096);
 		ck_assert_ptr_nonnull(block);
 		ck_assert(all_zero(block, 4096));
 		memset(block, 0xA5, 4096);
 		ck_assert_int_eq(SASBlockFree(block, 4096), 0);
 	}
-	sas_block_unlock_raw(r);
+	sas_block_unlock_raw(region);
 	ck_assert_uint_gt(every_tile_has_a_place().leased, 0);
 }
 END_TEST
 
 START_TEST(lists_do_not_show_what_is_in_hand)
 {
-	uint64_t free_before = sum_of(r, SASBlock__FREE), never = sum_of(r, SASBlock__UNCOMMITTED);
+	uint64_t free_before = help_sum(region, SASBlock__FREE), never = help_sum(region, SASBlock__UNCOMMITTED);
 
 	for (size_t size = 4096; size <= 64 * KIB; size *= 2) {
 		void *block = take(size);
 
 		never -= size;
-		ck_assert_uint_eq(sum_of(r, SASBlock__UNCOMMITTED), never);
-		ck_assert_uint_eq(sum_of(r, SASBlock__FREE), free_before);
+		ck_assert_uint_eq(help_sum(region, SASBlock__UNCOMMITTED), never);
+		ck_assert_uint_eq(help_sum(region, SASBlock__FREE), free_before);
 		give(block, size);
 		free_before += size;
-		ck_assert_uint_eq(sum_of(r, SASBlock__FREE), free_before);
-		ck_assert_uint_eq(sum_of(r, SASBlock__UNCOMMITTED), never);
+		ck_assert_uint_eq(help_sum(region, SASBlock__FREE), free_before);
+		ck_assert_uint_eq(help_sum(region, SASBlock__UNCOMMITTED), never);
 	}
 	every_tile_has_a_place();
 }
@@ -185,15 +156,15 @@ END_TEST
 /* More segments than a slot lists, and more blocks than a hand holds. */
 START_TEST(frees_all_over_the_region_are_not_lost)
 {
-	uint64_t state = random_seed("lease");
-	size_t count = 0, room = SMALL / 4096;
+	uint64_t state = help_seed("lease");
+	size_t count = 0, room = HELP_REGION / 4096;
 	void **blocks = calloc(room, sizeof *blocks), *block;
 
-	while ((block = SASRegionBlockAlloc(r, 4096)))
+	while ((block = SASRegionBlockAlloc(region, 4096)))
 		blocks[count++] = block;
-	ck_assert_uint_gt(count * 4096, (SAS_RUN_LEASES + 1) * SEGMENT - 4 * MIB);
+	ck_assert_uint_gt(count * 4096, (SAS_RUN_LEASES + 1) * HELP_SEGMENT - 4 * MIB);
 	while (count > 0) {
-		size_t k = random_below(&state, count);
+		size_t k = help_below(&state, count);
 
 		give(blocks[k], 4096);
 		blocks[k] = blocks[--count];
@@ -202,7 +173,7 @@ START_TEST(frees_all_over_the_region_are_not_lost)
 	}
 	free(blocks);
 	nothing_is_lost();
-	ck_assert_uint_eq(info_of(r).blocksInUse, 0);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 	every_tile_has_a_place();
 }
 END_TEST
@@ -210,12 +181,12 @@ END_TEST
 START_TEST(own_tiles_are_not_in_the_way_of_large_blocks)
 {
 	void *blocks[1024];
-	uint64_t size = SMALL / 4;
+	uint64_t size = HELP_REGION / 4;
 
 	/* What is freed last stays in hand: the highest ones, in the second quarter. */
 	for (unsigned i = 0; i < 1024; i++)
 		blocks[i] = take(64 * KIB >> i % 5);
-	ck_assert_uint_gt((uintptr_t)blocks[1000], r->base + size);
+	ck_assert_uint_gt((uintptr_t)blocks[1000], region->base + size);
 	for (unsigned i = 0; i < 1024; i++)
 		give(blocks[i], 64 * KIB >> i % 5);
 	ck_assert_uint_gt(every_tile_has_a_place().leased, 0);
@@ -235,7 +206,7 @@ START_TEST(misuse_is_refused_with_tiles_in_hand)
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_eq(SASBlockFree(block + 4096, 4096), -1);
 	ck_assert_int_eq(errno, ENOENT);
-	ck_assert_int_eq(SASBlockFree((void *)r->base, 4096), -1);
+	ck_assert_int_eq(SASBlockFree((void *)region->base, 4096), -1);
 	ck_assert_int_eq(errno, EPERM);
 	give(block, 8192);
 	ck_assert_int_eq(SASBlockFree(block, 8192), -1);
@@ -249,21 +220,21 @@ START_TEST(durable_regions_lease_nothing)
 {
 	SASRegionOptions o;
 	char path[300];
-	struct sas_region *kept = r;
+	struct sas_region *kept = region;
 
 	SASRegionOptionsInit(&o);
 	snprintf(path, sizeof path, "%s/disk", store);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	o.flags = SAS_JOIN_CREATE;
 	o.regionSize = 8 * MIB;
-	o.segmentSize = SEGMENT;
+	o.segmentSize = HELP_SEGMENT;
 	o.durability = SASDurability__DISK;
-	r = SASRegionJoin(path, &o);
-	ck_assert_msg(r != NULL, "%s", SASLastErrorMessage());
+	region = SASRegionJoin(path, &o);
+	ck_assert_msg(region != NULL, "%s", SASLastErrorMessage());
 	give(take(4096), 4096);
 	ck_assert_uint_eq(every_tile_has_a_place().leased, 0);
-	ck_assert_int_eq(SASRegionRemove(r), 0);
-	r = kept;
+	ck_assert_int_eq(SASRegionRemove(region), 0);
+	region = kept;
 	ck_assert_int_eq(rmdir(path), 0);
 }
 END_TEST
@@ -300,7 +271,7 @@ START_TEST(block_freed_by_two_threads_is_freed_once)
 	for (int k = 0; k < 2; k++)
 		ck_assert_int_eq(pthread_create(&threads[k], NULL, free_one, &shared), 0);
 	pthread_barrier_wait(&gate);
-	for (long i = size_of_test(500, 20000, 200000); i >= 0; i--) {
+	for (long i = help_size(500, 20000, 200000); i >= 0; i--) {
 		shared.sum = 0;
 		__atomic_store_n(&shared.block, i ? take(4096) : NULL, __ATOMIC_RELEASE);
 		pthread_barrier_wait(&gate);
@@ -335,9 +306,9 @@ START_TEST(thread_that_ends_gives_back)
 	ck_assert_int_eq(pthread_create(&thread, NULL, use_some, NULL), 0);
 	pthread_join(thread, NULL);
 	for (unsigned i = 0; i < SAS_RUN_STEP; i++)
-		ck_assert(!sas_lease_lists_any(&r->run->threads[i]));
+		ck_assert(!sas_lease_lists_any(&region->run->threads[i]));
 	ck_assert_uint_eq(every_tile_has_a_place().leased, 0);
-	ck_assert_uint_eq(info_of(r).threads, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
 	nothing_is_lost();
 }
 END_TEST
@@ -349,7 +320,7 @@ static void *hammer(void *arg)
 	uint64_t *turns = arg;
 
 	while (!__atomic_load_n(&hammer_stop, __ATOMIC_ACQUIRE)) {
-		void *block = SASRegionBlockAlloc(r, 4096);
+		void *block = SASRegionBlockAlloc(region, 4096);
 
 		if (block)
 			SASBlockFree(block, 4096);
@@ -361,7 +332,7 @@ static void *hammer(void *arg)
 static uint64_t in_use_hash(void)
 {
 	size_t count;
-	SASBlockInfo *list = list_of(r, SASBlock__IN_USE, &count);
+	SASBlockInfo *list = help_list(region, SASBlock__IN_USE, &count);
 	uint64_t hash = count;
 
 	for (size_t i = 0; i < count; i++)
@@ -379,7 +350,7 @@ START_TEST(seizing_stops_calls_without_a_lock)
 	ck_assert_int_eq(SASJoinRegionByName(store), 0);
 	hammer_stop = 0;
 	ck_assert_int_eq(pthread_create(&thread, NULL, hammer, &turns), 0);
-	for (long i = size_of_test(20, 300, 5000); i > 0; i--) {
+	for (long i = help_size(20, 300, 5000); i > 0; i--) {
 		seen = __atomic_load_n(&turns, __ATOMIC_ACQUIRE);
 		ck_assert(until(__atomic_load_n(&turns, __ATOMIC_ACQUIRE) > seen + 10, PATIENCE));
 		SASSeize();
@@ -417,14 +388,14 @@ START_TEST(seizer_waits_for_calls_without_a_lock)
 
 	ck_assert_int_eq(SASJoinRegionByName(store), 0);
 	give(take(4096), 4096);
-	sas_store_release_u32(&r->run->threads[0].lease_busy, 1);
+	sas_store_release_u32(&region->run->threads[0].lease_busy, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, seize, &s), 0);
-	ck_assert(until(sas_load_acquire_u32(&r->run->header->seized), PATIENCE));
+	ck_assert(until(sas_load_acquire_u32(&region->run->header->seized), PATIENCE));
 	for (int i = 0; i < 10000; i++)
-		let_others_run();
+		sched_yield();
 	ck_assert(!__atomic_load_n(&s.done, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&s.released, 1, __ATOMIC_RELEASE);
-	sas_store_release_u32(&r->run->threads[0].lease_busy, 0);
+	sas_store_release_u32(&region->run->threads[0].lease_busy, 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(s.seen, 1);
 	SASCleanUp();
@@ -434,11 +405,11 @@ END_TEST
 static void die_busy(void *arg)
 {
 	(void)arg;
-	r = store_join(0);
+	region_join(0);
 	give(take(4096), 4096);
 	for (unsigned i = 0; i < SAS_RUN_STEP; i++)
-		if (r->run->threads[i].tid == (uint32_t)gettid())
-			sas_store_release_u32(&r->run->threads[i].lease_busy, 1);
+		if (region->run->threads[i].tid == (uint32_t)gettid())
+			sas_store_release_u32(&region->run->threads[i].lease_busy, 1);
 	kill(getpid(), SIGKILL);
 }
 
@@ -447,8 +418,8 @@ START_TEST(seizer_does_not_wait_for_the_dead)
 	struct seizer s = { 0, 0, 0 };
 
 	ck_assert_int_eq(SASJoinRegionByName(store), 0);
-	child_dies(die_busy, NULL, SIGKILL);
-	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->threads[0].lease_busy), 1);
+	help_dies(die_busy, NULL, SIGKILL);
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->threads[0].lease_busy), 1);
 	seize(&s);
 	SASCleanUp();
 	every_tile_has_a_place();
@@ -467,10 +438,10 @@ static void die_with_all_seized(void *arg)
 START_TEST(seizer_that_dies_lets_go)
 {
 	give(take(4096), 4096);
-	child_dies(die_with_all_seized, NULL, SIGKILL);
-	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->seized), 1);
+	help_dies(die_with_all_seized, NULL, SIGKILL);
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->seized), 1);
 	give(take(4096), 4096);
-	ck_assert_uint_eq(sas_load_acquire_u32(&r->run->header->seized), 0);
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->seized), 0);
 	every_tile_has_a_place();
 }
 END_TEST
@@ -499,7 +470,7 @@ static void hear(int fd)
 
 static void die_with_tiles(void *arg)
 {
-	r = store_join(0);
+	region_join(0);
 	use_some(arg);
 	take(4096);
 	kill(getpid(), SIGKILL);
@@ -508,17 +479,17 @@ static void die_with_tiles(void *arg)
 START_TEST(tiles_of_a_killed_process_are_free)
 {
 	give(take(4096), 4096);
-	child_dies(die_with_tiles, NULL, SIGKILL);
-	ck_assert_int_eq(SASRegionRecover(r), 1);
+	help_dies(die_with_tiles, NULL, SIGKILL);
+	ck_assert_int_eq(SASRegionRecover(region), 1);
 	ck_assert_uint_le(every_tile_has_a_place().leased, 32);
-	ck_assert_uint_eq(info_of(r).blocksInUse, 1);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 1);
 	nothing_is_lost();
 }
 END_TEST
 
 START_TEST(tiles_of_a_killed_process_are_found_when_space_runs_out)
 {
-	child_dies(die_with_tiles, NULL, SIGKILL);
+	help_dies(die_with_tiles, NULL, SIGKILL);
 	nothing_is_lost();
 }
 END_TEST
@@ -540,7 +511,7 @@ static void leave_beside_a_thread(void *arg)
 	pthread_barrier_init(&gate, NULL, 2);
 	must(pthread_create(&thread, NULL, use_and_stay, NULL) == 0);
 	pthread_barrier_wait(&gate);
-	must(SASRegionLeave(r) == 0);
+	must(SASRegionLeave(region) == 0);
 	tell(to_parent[1]);
 	hear(to_child[0]);
 	pthread_barrier_wait(&gate);
@@ -552,12 +523,12 @@ START_TEST(process_that_leaves_gives_back_for_its_threads)
 	pid_t pid;
 
 	make_pipes();
-	pid = child_start(leave_beside_a_thread, NULL);
+	pid = help_fork(leave_beside_a_thread, NULL);
 	hear(to_parent[0]);
 	ck_assert_uint_eq(every_tile_has_a_place().leased, 0);
 	nothing_is_lost();
 	tell(to_child[1]);
-	ck_assert_int_eq(child_wait(pid), 0);
+	help_done(pid);
 }
 END_TEST
 
@@ -566,7 +537,7 @@ static void use_as_child(void *arg)
 	void **taken = arg;
 
 	for (int i = 0; i < 64; i++) {
-		taken[i] = SASRegionBlockAlloc(r, 4096);
+		taken[i] = SASRegionBlockAlloc(region, 4096);
 		must(taken[i] != NULL);
 	}
 }
@@ -576,7 +547,7 @@ START_TEST(child_of_a_fork_does_not_use_its_parents_tiles)
 	void **taken = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *own[64];
 
 	use_some(NULL);
-	child_passes(use_as_child, taken);
+	help_in_child(use_as_child, taken);
 	for (int i = 0; i < 64; i++)
 		own[i] = take(4096);
 	for (int i = 0; i < 64; i++)
@@ -596,8 +567,8 @@ static void **places;                   /* shared: blocks that anybody may take 
 /* Low bits of an address say the size. */
 static void exchange(uint64_t *state)
 {
-	unsigned k = (unsigned)random_below(state, 5);
-	char *block = SASRegionBlockAlloc(r, 4096UL << k);
+	unsigned k = (unsigned)help_below(state, 5);
+	char *block = SASRegionBlockAlloc(region, 4096UL << k);
 	void *old;
 
 	must(block || errno == ENOMEM);
@@ -605,7 +576,7 @@ static void exchange(uint64_t *state)
 		return;
 	must(all_zero(block, 4096));
 	memset(block, 0xA5, 4096);
-	old = __atomic_exchange_n(&places[random_below(state, PLACES)], block + k, __ATOMIC_ACQ_REL);
+	old = __atomic_exchange_n(&places[help_below(state, PLACES)], block + k, __ATOMIC_ACQ_REL);
 	if (old) {
 		k = (uintptr_t)old & 4095;
 		must(*((char *)old - k) == (char)0xA5);
@@ -626,48 +597,48 @@ static void exchange_for_ever(void *arg)
 {
 	uint64_t state = ((uintptr_t)arg ^ (uint64_t)getpid() << 20) | 1;
 
-	r = store_join(0);
+	region_join(0);
 	for (;;) {
 		pthread_t thread;
 
-		must(pthread_create(&thread, NULL, exchange_in_thread, (void *)(uintptr_t)random_next(&state)) == 0);
-		exchange_in_thread((void *)(uintptr_t)random_next(&state));
+		must(pthread_create(&thread, NULL, exchange_in_thread, (void *)(uintptr_t)help_random(&state)) == 0);
+		exchange_in_thread((void *)(uintptr_t)help_random(&state));
 		pthread_join(thread, NULL);
 	}
 }
 
 START_TEST(blocks_freed_by_other_processes_are_not_lost_by_kills)
 {
-	uint64_t state = random_seed("exchange"), began, most = 0;
-	long kills = size_of_test(10, 60, 3000);
+	uint64_t state = help_seed("exchange"), began, most = 0;
+	long kills = help_size(10, 60, 3000);
 	pid_t peers[PEERS];
 
 	places = mmap(NULL, PLACES * sizeof *places, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < PEERS; i++)
-		peers[i] = child_start(exchange_for_ever, (void *)(uintptr_t)random_next(&state));
+		peers[i] = help_fork(exchange_for_ever, (void *)(uintptr_t)help_random(&state));
 	for (long i = 0; i < kills; i++) {
-		unsigned k = (unsigned)random_below(&state, PEERS);
-		uint64_t count = random_below(&state, 3000);
+		unsigned k = (unsigned)help_below(&state, PEERS);
+		uint64_t count = help_below(&state, 3000);
 
-		began = now_ns();
+		began = help_now();
 		while (count-- > 0)
 			exchange(&state);
-		most = now_ns() - began > most ? now_ns() - began : most;
+		most = help_now() - began > most ? help_now() - began : most;
 		kill(peers[k], SIGKILL);
-		ck_assert(WIFSIGNALED(child_wait(peers[k])));
+		ck_assert_int_eq(help_wait(peers[k], PATIENCE), 128 + SIGKILL);
 		every_tile_has_a_place();
-		peers[k] = child_start(exchange_for_ever, (void *)(uintptr_t)random_next(&state));
+		peers[k] = help_fork(exchange_for_ever, (void *)(uintptr_t)help_random(&state));
 	}
 	for (int i = 0; i < PEERS; i++) {
 		kill(peers[i], SIGKILL);
-		child_wait(peers[i]);
+		help_wait(peers[i], PATIENCE);
 	}
 	every_tile_has_a_place();
 	for (int i = 0; i < PLACES; i++)
 		if (places[i])
 			give((char *)((uintptr_t)places[i] & ~4095UL), 4096UL << ((uintptr_t)places[i] & 4095));
 	/* A block between a process's hands when it was killed belongs to its generation. */
-	ck_assert_uint_le(info_of(r).blocksInUse, (uint64_t)(kills + PEERS) * 4);
+	ck_assert_uint_le(help_info(region).blocksInUse, (uint64_t)(kills + PEERS) * 4);
 	nothing_is_lost();
 	munmap(places, PLACES * sizeof *places);
 }
@@ -678,7 +649,7 @@ int main(void)
 	Suite *suite = suite_create("lease");
 	TCase *tests = tcase_create("lease");
 
-	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_checked_fixture(tests, region_begin, region_end);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, pairs_take_no_lock);
 	tcase_add_test(tests, lists_do_not_show_what_is_in_hand);
@@ -699,5 +670,5 @@ int main(void)
 	tcase_add_test(tests, child_of_a_fork_does_not_use_its_parents_tiles);
 	tcase_add_test(tests, blocks_freed_by_other_processes_are_not_lost_by_kills);
 	suite_add_tcase(suite, tests);
-	return run_suite(suite);
+	return help_main(suite);
 }
