@@ -92,9 +92,15 @@ static void thread_end(void *arg)
 		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
 			end_lease(t, i);
 			give_up(m);
-		} else if (m->locks) {
-			sas_locks_free(m->locks);
+			continue;
 		}
+		sas_locks_free(m->locks);
+		if (t->depth)
+			continue;
+		/* What it has deferred is this process's, and waits on without it: the slot will be another thread's. */
+		sas_lease_drop(m->lease);
+		if (m->limbo)
+			sas_limbo_leave(m->limbo);
 	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)
