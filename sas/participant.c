@@ -92,11 +92,14 @@ static void thread_end(void *arg)
 		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
 			end_lease(t, i);
 			give_up(m);
-		} else {
-			sas_locks_free(m->locks);
-			if (m->limbo)
-				sas_limbo_abandon(m->limbo);
+			continue;
 		}
+		sas_locks_free(m->locks);
+		if (!t->depth)
+			sas_lease_drop(m->lease);
+		/* What it has deferred is this process's, and waits on without it: the slot will be another thread's. */
+		if (m->limbo)
+			sas_limbo_abandon(m->limbo);
 	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)

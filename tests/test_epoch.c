@@ -16,6 +16,7 @@
 
 #include <sasepoch.h>
 #include <sasinspect.h>
+#include <saslock.h>
 #include "fixture.h"
 
 #define RETIRED SAS_GENERATION_RETIRED
@@ -394,6 +395,35 @@ START_TEST(calls_of_ended_threads_are_run_by_others)
 	ck_assert_int_eq(counted(), 24000);
 	ck_assert_uint_eq(epoch_info().heldCalls, 0);
 	ck_assert_uint_eq(epoch_info().heldBytes, 0);
+}
+END_TEST
+
+static void *defer_and_end_with_a_lock(void *lock)
+{
+	SASLock(lock, SasUserLock__WRITE);
+	return defer_and_end(lock);
+}
+
+/* It counts as dead, as it holds a lock. What it has deferred is this process's all the same. */
+START_TEST(calls_of_threads_that_end_with_a_lock_are_held_and_run)
+{
+	char *block = SASRegionBlockAlloc(region, 4096);
+	pthread_t thread;
+
+	ck_assert_int_eq(SASEpochEnter(region), 0);
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, defer_and_end_with_a_lock, block + i), 0);
+		pthread_join(thread, NULL);
+	}
+	ck_assert_uint_eq(epoch_info().heldCalls, 24000);
+	ck_assert_int_ge(SASRegionRecover(region), 0);
+	ck_assert_uint_eq(epoch_info().heldCalls, 24000);
+	ck_assert_int_eq(SASEpochExit(region), 0);
+	ck_assert_int_eq((int)SASEpochReclaim(region), 24000);
+	ck_assert_int_eq(counted(), 24000);
+	ck_assert_uint_eq(epoch_info().heldCalls, 0);
+	ck_assert_uint_eq(epoch_info().heldBytes, 0);
+	ck_assert_int_eq(SASBlockFree(block, 4096), 0);
 }
 END_TEST
 
@@ -1097,6 +1127,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, call_that_forks_runs_the_others_in_the_parent_alone);
 	tcase_add_test(t, many_calls_are_run_inline);
 	tcase_add_test(t, calls_of_ended_threads_are_run_by_others);
+	tcase_add_test(t, calls_of_threads_that_end_with_a_lock_are_held_and_run);
 	tcase_add_test(t, leaving_runs_what_may_run);
 	tcase_add_test(t, reset_ends_sections_and_drops_calls);
 	tcase_add_test(t, helper_runs_calls_of_idle_threads);

@@ -94,7 +94,7 @@ expect "$work/log" "RESULT: [0-9]*/[0-9]* checks passed; failed: sasphere check:
 [ "$failed" -eq 0 ] || exit 1
 case ${SAS_TEST_SIZE-} in
 ci)	size="--kills 10 --limit 500" ;;
-long)	size="--kills 3000 --readers 4" ;;
+long)	size="--kills 3000 --readers 4 --updaters 6" ;;
 *)	size="--kills 40 --limit 5000" ;;
 esac
 TMPDIR=$work "$job" $size --seed 1 "$top_builddir" > "$work/log" 2>&1
@@ -103,8 +103,15 @@ cat "$work/log"
 [ "$status" -eq 77 ] && { echo "the main job is skipped: no package index here"; exit 77; }
 [ "$status" -eq 0 ] || exit 1
 expect "$work/log" "RESULT: \([0-9]*\)/\1 checks passed"
+expect "$work/log" "  updaters  *[36], each killed at random while the others go on"
+expect "$work/log" "  kills while holding a lock  *[0-9,]*"
+expect "$work/log" "  longest stall of an updater: lock, change  *[0-9.]* ms, [0-9.]* ms"
+expect "$work/log" "  leaked blocks: freed by generation, lost  *[0-9,]*, 0"
+expect "$work/log" "  locks left held after all have ended  *0"
 [ -z "$(find "$work" -name 'packages.*')" ] ||
 	{ echo "FAIL: the main job left its work directory"; failed=1; }
 "$job" --no-such-option "$top_builddir" > "$work/usage" 2>&1
 [ $? -eq 2 ] || { echo "FAIL: an unknown option is accepted"; failed=1; }
+"$job" --updaters 9 "$top_builddir" > "$work/usage" 2>&1
+[ $? -eq 2 ] || { echo "FAIL: more updaters than the board has slots are accepted"; failed=1; }
 exit "$failed"

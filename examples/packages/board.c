@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * board.c - map the board, and ask it how far the readers are.
+ * board.c - map the board; who on it lives; keeping times; lingering where a kill shall fall.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,10 +42,34 @@ struct board *board_open(const char *file_number)
 	return at;
 }
 
-/* One change in 16 stays for 0.1 ms in one of its gaps, so that kills fall into all of them. */
-void board_linger(struct board *board, int gap)
+/*
+ * Whether a generation is that of a process at work. The killer takes it off the board when the process is
+ * dead, so one that is not there will never allocate, free or change anything again.
+ */
+int board_is_living(const struct board *board, uint32_t generation)
 {
-	uint64_t random = random_of(~atomic_load_explicit(&board->sequence, memory_order_relaxed));
+	for (int i = 0; i < BOARD_UPDATERS; i++)
+		if (atomic_load_explicit(&board->updaters[i].generation, memory_order_acquire) == generation)
+			return 1;
+	for (int i = 0; i < BOARD_READERS; i++)
+		if (atomic_load_explicit(&board->readers[i].generation, memory_order_acquire) == generation)
+			return 1;
+	return 0;
+}
+
+/* A time of this process's own slot. */
+void keep_longest(_Atomic uint64_t *longest, uint64_t start)
+{
+	uint64_t elapsed = now() - start;
+
+	if (elapsed > atomic_load_explicit(longest, memory_order_relaxed))
+		atomic_store_explicit(longest, elapsed, memory_order_relaxed);
+}
+
+/* One change in 16 stays for 0.1 ms in one of its gaps, so that kills fall into all of them. */
+void linger(uint64_t sequence, int gap)
+{
+	uint64_t random = random_of(~sequence);
 	uint64_t until;
 
 	if (random % 16 != 0 || random / 16 % GAPS != (uint64_t)gap)
@@ -53,23 +77,4 @@ void board_linger(struct board *board, int gap)
 	until = now() + 100000;
 	while (now() < until)
 		;
-}
-
-/*
- * The oldest era in which a reader's query began; UINT64_MAX when none is in a query. What was
- * retired in an earlier era is out of every reader's sight. Pairs with the fence in read.c: either
- * we see the reader's era, or it sees what we had unlinked before.
- */
-uint64_t board_oldest_era(struct board *board)
-{
-	uint64_t oldest = UINT64_MAX;
-
-	atomic_thread_fence(memory_order_seq_cst);
-	for (int i = 0; i < BOARD_READERS; i++) {
-		uint64_t era = atomic_load_explicit(&board->readers[i].era, memory_order_acquire);
-
-		if (era != 0 && era < oldest)
-			oldest = era;
-	}
-	return oldest;
 }

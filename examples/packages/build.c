@@ -122,7 +122,6 @@ struct root *graph_build(struct arena *arena, struct slice text)
 	number_names(arena, root);
 	root->arenas = arena->blocks;
 	root->format = GRAPH_FORMAT;
-	atomic_store_explicit(&root->era, 1, memory_order_relaxed);
 	root->magic = GRAPH_MAGIC;
 	return root;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * entry.c - what update number N puts into an entry. All of it is a function of N, so that whoever
+ * entry.c - what change number N puts into an entry. All of it is a function of N, so that whoever
  * verifies can make it once more, in memory of its own, and compare.
  */
 #include <stdlib.h>
@@ -124,21 +124,21 @@ static void fill(struct version_block *block, const struct root *root, struct pa
 
 /* A new block with all of the entry in it. Nothing leads to it yet. */
 struct version_block *entry_make(const struct root *root, struct package *package, uint64_t sequence,
-				 struct version *older, struct board *board)
+				 struct version *older, struct updater *me)
 {
 	struct plan plan = plan_of(sequence);
 	struct version_block *block;
 
-	board_enter(board, CALL_ALLOC);
+	board_enter(me, CALL_ALLOC);
 	block = SASBlockAlloc(block_size(&plan));
-	board_leave(board);
+	board_leave(me);
 	if (block == NULL)
 		die("no block of %zu bytes: %s", block_size(&plan), SASLastErrorMessage());
-	board_linger(board, GAP_ALLOCATED);
+	linger(sequence, GAP_ALLOCATED);
 	fill(block, root, package, &plan, older);
 	/* Publish to the leak scan: a block with this mark is complete, its edges may be followed. */
 	atomic_store_explicit(&block->head.filled, GRAPH_MAGIC, memory_order_release);
-	board_linger(board, GAP_FILLED);
+	linger(sequence, GAP_FILLED);
 	return block;
 }
 

@@ -3,8 +3,9 @@
  * graph.c - what all programs do with the graph: find a name, tell whether a version counts, sum it
  * up, link and unlink the edges of a reverse list.
  *
- * Only the one updater links and unlinks. A reader that stands on an edge while it is unlinked goes
- * on along its `next`, which stays as it was until the block is given back (G5).
+ * Who links and unlinks holds the lock of the list (link.c), or nobody else sees the graph yet
+ * (build.c). A reader that stands on an edge while it is unlinked goes on along its `next`, which stays
+ * as it was until the block is given back (G5).
  */
 #include <string.h>
 #include "packages.h"
@@ -73,7 +74,7 @@ struct package *package_of_number(const struct root *root, uint64_t number)
 	return package_find(root, name, strlen(name));
 }
 
-/* One of the numbers that the updater works on: a tenth extra names, else spread over the input. */
+/* One of the numbers that updaters work on: a tenth extra names, else spread over the input. */
 uint64_t busy_number(const struct root *root, uint64_t random)
 {
 	uint64_t busy = root->name_count < BUSY_NAMES ? root->name_count : BUSY_NAMES;
@@ -83,10 +84,10 @@ uint64_t busy_number(const struct root *root, uint64_t random)
 	return random / 10 % busy * (root->name_count / busy);
 }
 
-/* What update number `sequence` is about. */
-uint64_t changed_number(const struct root *root, uint64_t seed, uint64_t sequence)
+/* The package that a draw chooses. */
+uint64_t drawn_number(const struct root *root, uint64_t seed, uint64_t draw)
 {
-	return busy_number(root, random_of(seed ^ sequence));
+	return busy_number(root, random_of(seed ^ draw));
 }
 
 int version_is_listed(const struct version *version)
@@ -127,13 +128,6 @@ uint64_t version_checksum(const struct version *version)
 		}
 	}
 	return mix(sum, version->notes, version->notes_size);
-}
-
-void edges_of(const struct version *version, void (*visit)(struct edge *edge))
-{
-	for (uint64_t d = 0; d < version->dependency_count; d++)
-		for (uint64_t e = 0; e < version->dependencies[d].edge_count; e++)
-			visit(&version->dependencies[d].edges[e]);
 }
 
 /* Publish: the edge is complete; a reader that finds it here asks whether its version counts (G3). */

@@ -9,19 +9,28 @@
  *                                     |       +------------ from ---------+
  *                                     +---- reverse: the edges of others that name it, linked by `next`
  *
- * One updater changes the graph while any number of readers walk it without a lock, and the updater
- * may be killed between any two instructions. That works because of these rules:
+ * Any number of updaters change the graph while any number of readers walk it without a lock, and each of
+ * them may be killed between any two instructions. That works because of these rules:
  *
- * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it.
- *     A package without versions is no entry: nothing has it, dependencies may still name it.
+ * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it,
+ * and its
+ *     address is a lock. A package without versions is no entry: nothing has it, dependencies may name it.
  * G2  A version never changes once its block is marked as filled, but for the links of its edges.
  * G3  The version lists are the truth. A reverse list is an index that may hold more: an edge counts
  *     only while its version is in the list of its package (version_is_listed). So the one store to
  *     package->versions makes an entry and all its reverse dependencies appear or disappear at once.
- * G4  Each block of the program starts with a block_head. It is zero until the block is filled; a
- *     filled block that nothing leads to was held by an updater that died (leaks.c).
- * G5  A block is given back only when no reverse list has an edge of it and every reader has begun
- *     a new query since (retire.c).
+ * G4  Each block of the program starts with a block_head. It is zero until the block is filled; a block
+ *     of a dead process that nothing leads to is a leak (leaks.c).
+ * G5  A block is given back by SASEpochFree() when no list leads to it any more; readers walk between
+ *     SASEpochEnter() and SASEpochExit(), so what they stand on stays (retire.c).
+ * G6  Who changes a list holds the lock that is its address: a bucket; a package, for its versions; the
+ * head
+ *     of a reverse list. Readers take none. Each store leaves the list whole, so a lock whose holder was
+ *     killed needs no repair. Locks are taken in this order, so that no circle can be:
+ *         root, for cleaning up      WRITE                   (leaks.c)
+ *         a bucket                   WRITE; no other one is taken under it
+ *         a package                  INTENT, then WRITE      (update.c); one at a time
+ *         a reverse list             WRITE; one at a time, and nothing is taken under it (link.c)
  */
 #ifndef PACKAGES_GRAPH_H
 #define PACKAGES_GRAPH_H
@@ -31,16 +40,15 @@
 #include <stdint.h>
 
 #define GRAPH_MAGIC 0x6870617267676b70u         /* "pkggraph" */
-#define GRAPH_FORMAT 1
-#define EXTRA_NAMES 256                         /* names that the updater adds; numbered after the input's */
-#define BUSY_NAMES 2048                         /* of the input, that the updater changes */
-#define VERSIONS_MOST 3                         /* of a name, that the updater adds up to */
+#define GRAPH_FORMAT 2
+#define EXTRA_NAMES 256                         /* names that updaters add; numbered after the input's */
+#define BUSY_NAMES 2048                         /* of the input, that updaters change */
+#define VERSIONS_MOST 3                         /* of a name, that updaters add up to */
 
 /* Words that one process changes while others read them. follow() pairs with publish(). */
 struct edge_word { _Atomic(struct edge *) at; };
 struct package_word { _Atomic(struct package *) at; };
 struct version_word { _Atomic(struct version *) at; };
-struct retired_word { _Atomic(struct version_block *) at; };
 #define follow(word) atomic_load_explicit(&(word)->at, memory_order_acquire)
 #define publish(word, value) atomic_store_explicit(&(word)->at, (value), memory_order_release)
 
@@ -90,7 +98,7 @@ struct edge {
 	const char *constraint;                 /* ">= 3.9", or "" */
 };
 
-/* A package that the updater added, and a version that it made: a block each. */
+/* A package that an updater added, and a version that it made: a block each. */
 struct name_block {
 	struct block_head head;
 	struct package package;
@@ -100,8 +108,6 @@ struct name_block {
 struct version_block {
 	struct block_head head;
 	struct version version;
-	struct retired_word retired;            /* the next one in root->retired */
-	_Atomic uint64_t era;                   /* of its retirement; 0: its edges may still be linked */
 };
 
 struct root {
@@ -111,8 +117,6 @@ struct root {
 	uint64_t bucket_count;                   /* a power of two */
 	struct package **names;                 /* by number, those of the input */
 	uint64_t name_count, package_count, version_count, dependency_count, edge_count;
-	_Atomic uint64_t era;                   /* counts retirements, from 1 */
-	struct retired_word retired;            /* versions that readers may still look at */
 };
 
 #endif

@@ -14,8 +14,8 @@ static const struct command {
 	{ "load", command_load, "STORE INPUT [die]: build the graph of a package index in a region" },
 	{ "answer", command_answer, "STORE NAMES: count reverse dependencies and closures" },
 	{ "measure", command_measure, "STORE INPUT: time joining, parsing again, looking up" },
-	{ "storm", command_storm, "STORE INPUT KILLS READERS SEED: kill updaters, then verify" },
-	{ "update", command_update, "STORE BOARD [finish]: change entries (started by storm)" },
+	{ "storm", command_storm, "STORE INPUT KILLS READERS UPDATERS SEED: kill updaters, then verify" },
+	{ "update", command_update, "STORE BOARD SLOT [finish]: change entries (started by storm)" },
 	{ "read", command_read, "STORE BOARD SLOT: ask and check (started by storm)" },
 	{ "walk", command_walk, "STORE NAME: follow every pointer and sum up" },
 };

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.c - what the graph must look like, in the killer's own memory: for each name how many versions
- * of the input are left, and which updates made the newer ones. Knows the board's changes alone.
+ * model.c - what the graph must look like, in the killer's own memory, from the changes on the board alone.
+ *
+ * Changes come in the order of their numbers, which for each package is the order in which they were
+ * made: the numbers are taken under its lock. Each says what it found: the newest version, and how many
+ * there were.
+ *     An acknowledged change is there: the next change of the package, or the graph at the end, shows it.
+ *     One that was begun and not acknowledged is open. The next change of the package, by whoever got the
+ *     lock of the dead, says whether it is there: it must have found what was before the open one, or what
+ *     is after it. The last one is decided by the graph.
  */
 #include <stdlib.h>
-#include <string.h>
-#include "board.h"
+#include "model.h"
 #include "packages.h"
-
-struct name_state {
-	uint64_t loaded;                /* versions of the input, the oldest ones */
-	uint64_t count;
-	uint64_t made[VERSIONS_MOST + 1];       /* updates that made the others, oldest first */
-};
-
-struct model {
-	uint64_t names;
-	struct name_state *states;      /* by number */
-	uint64_t last;                  /* number that was changed last, and what it was before */
-	struct name_state before;
-};
 
 struct model *model_new(const struct root *root)
 {
@@ -28,59 +21,106 @@ struct model *model_new(const struct root *root)
 	if (model == NULL)
 		die("no memory");
 	model->names = root->name_count + EXTRA_NAMES;
-	model->states = calloc(model->names, sizeof(*model->states));
-	if (model->states == NULL)
+	model->by_number = calloc(model->names, sizeof(*model->by_number));
+	if (model->by_number == NULL)
 		die("no memory");
 	for (uint64_t i = 0; i < root->name_count; i++)
 		for (struct version *v = follow(&root->names[i]->versions); v != NULL; v = v->older)
 			if (v->sequence != 0)
 				die("the graph has been changed: load it into a new region");
 			else
-				model->states[i].loaded++;
+				model->by_number[i].state.loaded++;
 	return model;
 }
 
 void model_free(struct model *model)
 {
-	free(model->states);
+	free(model->by_number);
 	free(model);
 }
 
-/* 0; -1: no updater could have done that. */
-int model_apply(struct model *model, uint64_t number, uint64_t action, uint64_t sequence)
+/* What a change found, or would find. */
+static int is_base(const struct name_state *state, const struct change *change)
 {
-	struct name_state *state;
+	uint64_t newest = state->count > 0 ? state->made[state->count - 1] : 0;
 
-	if (number >= model->names)
-		return -1;
-	state = &model->states[number];
-	model->last = number;
-	model->before = *state;
-	if (action != ACTION_ADD) {
-		if (state->count > 0)
-			state->count--;
-		else if (state->loaded > 0)
-			state->loaded--;
+	return change->base == newest && change->depth == state->count + state->loaded;
+}
+
+/* 0: no updater could have done that, and nothing has changed. */
+static int apply(struct name_state *state, const struct change *change)
+{
+	struct name_state next = *state;
+
+	if (change->action != ACTION_ADD) {
+		if (next.count > 0)
+			next.count--;
+		else if (next.loaded > 0)
+			next.loaded--;
 		else
-			return -1;
+			return 0;
 	}
-	if (action == ACTION_REMOVE)
-		return 0;
-	if (state->count > VERSIONS_MOST)
-		return -1;
-	state->made[state->count++] = sequence;
-	return 0;
+	if (change->action != ACTION_REMOVE) {
+		if (next.count > VERSIONS_MOST)
+			return 0;
+		next.made[next.count++] = change->sequence;
+	}
+	*state = next;
+	return 1;
 }
 
-void model_undo(struct model *model)
+/* The open change is there, or it is not. */
+static void close_open(struct model *model, struct name_model *name, int there)
 {
-	model->states[model->last] = model->before;
+	if (there)
+		apply(&name->state, &name->open);
+	model->there += (uint64_t)there;
+	model->not_there += !there;
+	name->open.sequence = 0;
 }
 
-/* Whether the graph has just the versions of a name that the model has. */
-int model_agrees(const struct model *model, const struct root *root, uint64_t number)
+/* By what the next change of the package found. */
+static void decide(struct model *model, struct name_model *name, const struct change *change)
 {
-	const struct name_state *state = &model->states[number];
+	struct name_state after = name->state;
+
+	if (name->open.sequence == 0) {
+		if (is_base(&name->state, change))
+			return;
+		model->lost++;
+		complain("change %llu did not find what was acknowledged before it",
+			 (unsigned long long)change->sequence);
+		return;
+	}
+	model->impossible += !apply(&after, &name->open);
+	if (is_base(&after, change) || is_base(&name->state, change)) {
+		close_open(model, name, is_base(&after, change));
+		return;
+	}
+	model->half++;
+	complain("change %llu is there by half", (unsigned long long)name->open.sequence);
+	name->open.sequence = 0;
+}
+
+void model_apply(struct model *model, const struct change *change, int acknowledged)
+{
+	struct name_model *name;
+
+	if (change->number >= model->names) {
+		model->impossible++;
+		return;
+	}
+	name = &model->by_number[change->number];
+	decide(model, name, change);
+	if (acknowledged)
+		model->impossible += !apply(&name->state, change);
+	else
+		name->open = *change;
+}
+
+/* Whether the graph has just the versions of a name that the state has. */
+int state_agrees(const struct name_state *state, const struct root *root, uint64_t number)
+{
 	struct package *package = package_of_number(root, number);
 	struct version *v = package == NULL ? NULL : follow(&package->versions);
 	uint64_t loaded = 0;
@@ -94,138 +134,25 @@ int model_agrees(const struct model *model, const struct root *root, uint64_t nu
 	return loaded == state->loaded;
 }
 
-static int contents_are_right(const struct root *root, uint64_t number, uint64_t *checked)
+/* The open changes that no other one followed. Reports all of them; gives how many things were wrong. */
+uint64_t model_finish(struct model *model, const struct root *root)
 {
-	struct package *package = package_of_number(root, number);
-	struct version *v = package == NULL ? NULL : follow(&package->versions);
+	for (uint64_t i = 0; i < model->names; i++) {
+		struct name_model *name = &model->by_number[i];
+		struct name_state after = name->state;
 
-	for (; v != NULL && v->sequence != 0; v = v->older, ++*checked)
-		if (v->package != package || !entry_is_right(root, v))
-			return 0;
-	return 1;
-}
-
-/* No package is in a bucket that the model does not know. */
-static uint64_t count_strangers(const struct model *model, const struct root *root)
-{
-	uint64_t strangers = 0;
-
-	for (uint64_t i = 0; i < root->bucket_count; i++)
-		for (struct package *p = follow(&root->buckets[i]); p != NULL; p = p->next)
-			strangers += p->number >= model->names || package_of_number(root, p->number) != p;
-	return strangers;
-}
-
-static int text_is(const char *text, struct slice slice)
-{
-	return strlen(text) == slice.length && memcmp(text, slice.at, slice.length) == 0;
-}
-
-static int edge_is_right(const struct edge *edge, const struct relation *relation)
-{
-	return text_is(edge->to->name, relation->name) && text_is(edge->qualifier, relation->qualifier) &&
-	       text_is(edge->constraint, relation->constraint);
-}
-
-/* One field of a stanza against the dependencies from number *d on. */
-static int field_is_right(const struct version *version, uint64_t kind, struct slice text, uint64_t *d)
-{
-	struct relation relation;
-	uint64_t e = 0;
-
-	while (parse_relation(&text, &relation)) {
-		const struct dependency *dependency = &version->dependencies[*d];
-
-		if (*d >= version->dependency_count || dependency->kind != kind)
-			return 0;
-		if (e >= dependency->edge_count || dependency->edges[e].from != version ||
-		    !edge_is_right(&dependency->edges[e++], &relation))
-			return 0;
-		if (relation.more)
+		if (name->open.sequence == 0)
 			continue;
-		if (e != dependency->edge_count)
-			return 0;
-		++*d;
-		e = 0;
-	}
-	return 1;
-}
-
-static int stanza_is_right(const struct version *version, const struct stanza *stanza)
-{
-	uint64_t d = 0;
-
-	return text_is(version->package->name, stanza->package) &&
-	       text_is(version->version, stanza->version) &&
-	       text_is(version->architecture, stanza->architecture) &&
-	       text_is(version->section, stanza->section) && text_is(version->summary, stanza->summary) &&
-	       version->installed_size == stanza->installed_size && version->size == stanza->size &&
-	       field_is_right(version, PRE_DEPENDS, stanza->pre_depends, &d) &&
-	       field_is_right(version, DEPENDS, stanza->depends, &d) && d == version->dependency_count;
-}
-
-/* The version that was the input's stanza number `nth` of a name: the oldest is the first. */
-static struct version *loaded_version(const struct model *model, struct package *package, uint64_t nth)
-{
-	const struct name_state *state = &model->states[package->number];
-	uint64_t newer = state->count + state->loaded - 1 - nth;
-	struct version *v = follow(&package->versions);
-
-	while (v != NULL && newer-- > 0)
-		v = v->older;
-	return v;
-}
-
-/* Compare what is left of the input with its text. */
-static uint64_t compare_input(const struct model *model, const struct root *root, struct slice text,
-			      uint64_t *checked)
-{
-	uint64_t *seen = calloc(model->names, sizeof(*seen));
-	struct stanza stanza;
-	uint64_t wrong = 0;
-
-	if (seen == NULL)
-		die("no memory");
-	while (parse_stanza(&text, &stanza)) {
-		struct package *package = package_find(root, stanza.package.at, stanza.package.length);
-		struct version *version;
-		uint64_t nth;
-
-		if (package == NULL || package->number >= model->names) {
-			wrong++;
+		model->impossible += !apply(&after, &name->open);
+		if (state_agrees(&after, root, i) || state_agrees(&name->state, root, i)) {
+			close_open(model, name, state_agrees(&after, root, i));
 			continue;
 		}
-		nth = seen[package->number]++;
-		if (nth >= model->states[package->number].loaded)
-			continue;
-		version = loaded_version(model, package, nth);
-		wrong += version == NULL || !stanza_is_right(version, &stanza);
-		++*checked;
+		model->half++;
+		complain("the last change %llu is there by half", (unsigned long long)name->open.sequence);
 	}
-	free(seen);
-	return wrong;
-}
-
-/* All of the graph against the model and the input; 0 when it is right. */
-uint64_t model_verify(const struct model *model, const struct root *root, struct slice text)
-{
-	uint64_t lost = 0, wrong = 0, made = 0, loaded = 0;
-
-	for (uint64_t i = 0; i < model->names; i++) {
-		int agrees = model_agrees(model, root, i);
-
-		lost += !agrees;
-		wrong += !contents_are_right(root, i, &made);
-		if (!agrees)
-			complain("number %llu has other versions than were acknowledged",
-				 (unsigned long long)i);
-	}
-	if (lost == 0)
-		wrong += compare_input(model, root, text, &loaded);
-	wrong += count_strangers(model, root);
-	report("verify.made", "%llu", (unsigned long long)made);
-	report("verify.input", "%llu", (unsigned long long)loaded);
-	report("verify.wrong", "%llu", (unsigned long long)wrong);
-	report("verify.lost", "%llu", (unsigned long long)lost);
-	return wrong + lost;
+	report("updates.there", "%llu", (unsigned long long)model->there);
+	report("updates.not_there", "%llu", (unsigned long long)model->not_there);
+	report("updates.wrong", "%llu", (unsigned long long)(model->half + model->impossible));
+	return model->half + model->impossible + model->lost;
 }

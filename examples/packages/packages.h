@@ -7,10 +7,12 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <saslock.h>
 #include <sasregion.h>
 #include "graph.h"
 
 struct board;
+struct updater;
 
 /* support.c: reports, time, files, joining */
 struct slice {
@@ -62,52 +64,65 @@ struct package *package_find(const struct root *root, const char *name, size_t l
 struct package_word *package_bucket(const struct root *root, const char *name, size_t length);
 struct package *package_of_number(const struct root *root, uint64_t number);
 uint64_t busy_number(const struct root *root, uint64_t random);
-uint64_t changed_number(const struct root *root, uint64_t seed, uint64_t sequence);
+uint64_t drawn_number(const struct root *root, uint64_t seed, uint64_t draw);
 void extra_name(char *name, size_t size, uint64_t extra);
 int version_is_listed(const struct version *version);
 struct version_block *version_block_of(struct version *version);
 uint64_t version_checksum(const struct version *version);
 uint64_t mix(uint64_t sum, const void *bytes, size_t length);
-void edges_of(const struct version *version, void (*visit)(struct edge *edge));
 void edge_link(struct edge *edge);
 void edge_unlink(struct edge *edge);
 
 /* build.c: from the text to the graph */
 struct root *graph_build(struct arena *arena, struct slice text);
 
-/* entry.c: what update number N puts into an entry; a function of N, so that anybody can check it */
+/* entry.c: what change number N puts into an entry; a function of N, so that anybody can check it */
 struct version_block *entry_make(const struct root *root, struct package *package, uint64_t sequence,
-				 struct version *older, struct board *board);
+				 struct version *older, struct updater *me);
 int entry_is_right(const struct root *root, const struct version *version);
 
 /* board.c: what is shared beside the region */
 struct board *board_create(int *file);
 struct board *board_open(const char *file_number);
-uint64_t board_oldest_era(struct board *board);
-void board_linger(struct board *board, int gap);
+int board_is_living(const struct board *board, uint32_t generation);
+void keep_longest(_Atomic uint64_t *longest, uint64_t start);
+void linger(uint64_t sequence, int gap);
+
+/* link.c: locks, and the edges of a version in the reverse lists of others */
+void lock_take(struct updater *me, void *address, sas_userlock_request_t mode);
+void lock_give(struct updater *me, void *address);
+void version_link(struct version *version, struct updater *me);
+void version_unlink(struct version *version, struct updater *me);
 
 /* retire.c: from an entry that was replaced to a block that is free */
-void retire(struct root *root, struct version_block *block, struct board *board);
-void retire_finish(struct root *root);
-void retire_reap(struct root *root, struct board *board);
-uint64_t retire_length(const struct root *root);
+void retire(struct version_block *block, struct updater *me);
+void retire_finish(void);
 
-/* scratch.c: space that the updater only works with */
-void scratch_use(struct board *board, uint64_t random);
+/* scratch.c: space that an updater only works with */
+void scratch_use(struct updater *me, uint64_t random);
+void scratch_give_all(struct updater *me);
 
-/* leaks.c: blocks that a dead updater held */
-SASBlockInfo *leaks_find(const struct root *root, uint32_t mine, const struct board *board,
-			 struct board *marks, uint64_t *found);
-void leaks_free(struct root *root, uint32_t mine, struct board *board);
+/* leaks.c: blocks that the dead held */
+void leaks_free(struct root *root, const struct board *board, struct updater *me);
+uint64_t leaks_count(const struct root *root, const struct board *board, uint64_t *retired);
 
 /* model.c: what the graph must look like, kept outside the region */
 struct model;
+struct change;
 struct model *model_new(const struct root *root);
 void model_free(struct model *model);
-int model_apply(struct model *model, uint64_t number, uint64_t action, uint64_t sequence);
-int model_agrees(const struct model *model, const struct root *root, uint64_t number);
-void model_undo(struct model *model);
+void model_apply(struct model *model, const struct change *change, int acknowledged);
+uint64_t model_finish(struct model *model, const struct root *root);
+
+/* compare.c: the graph against the model and the input */
 uint64_t model_verify(const struct model *model, const struct root *root, struct slice text);
+
+/* history.c: what dead updaters had begun and acknowledged */
+struct history;
+struct history *history_new(void);
+void history_free(struct history *history);
+void history_take(struct history *history, const struct updater *updater);
+uint64_t history_replay(struct history *history, struct model *model);
 
 /* One per sub-command: */
 int command_load(int argc, char **argv);

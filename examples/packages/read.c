@@ -1,42 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read.c - read STORE BOARD SLOT: a reader that asks and checks until it is told to stop. It waits
- * for nobody, so the updater's deaths must not show in its times.
+ * read.c - read STORE BOARD SLOT: a reader that asks and checks until it is told to stop. It takes no
+ * lock and waits for nobody, so the updaters' deaths must not show in its times.
  *
- * A query announces the era in which it begins and takes it back at its end: what it can see is not
- * given back meanwhile (retire.c). Some queries also call the library, which takes the lock that a
- * killed updater may have held. The times include what the reader waits for a processor; how long
- * that is shows work of about the same length that touches no region.
+ * A query is a section of an epoch: what it can see is not given back meanwhile (retire.c). Some
+ * queries also call the library, which takes the lock that a killed updater may have held. The times
+ * include what the reader waits for a processor; how long that is shows work of about the same length
+ * that touches no region.
  */
 #include <string.h>
 #include <sassim.h>
+#include <sasepoch.h>
 #include <sasregion.h>
 #include "board.h"
 #include "packages.h"
 
 #define REVERSE_MOST 64                         /* edges of a reverse list that a query looks at */
-
-static void begin_query(struct reader *reader, const struct root *root)
-{
-	uint64_t era = atomic_load_explicit(&root->era, memory_order_acquire);
-
-	atomic_store_explicit(&reader->era, era, memory_order_relaxed);
-	/* Pairs with the fence in board_oldest_era(). */
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
-static void end_query(struct reader *reader)
-{
-	atomic_store_explicit(&reader->era, 0, memory_order_release);
-}
-
-static void keep_longest(_Atomic uint64_t *longest, uint64_t start)
-{
-	uint64_t elapsed = now() - start;
-
-	if (elapsed > atomic_load_explicit(longest, memory_order_relaxed))
-		atomic_store_explicit(longest, elapsed, memory_order_relaxed);
-}
 
 static int names_package(const struct version *version, const struct package *package)
 {
@@ -124,16 +103,27 @@ static void work_in_private(struct reader *reader)
 }
 
 /*
- * Which number a query is about: one of all, one of those that the updater works on, or, for a slow
- * query, the one that it will change next but one: an entry given back too early would be noticed.
+ * Which number a query is about: one of all, one of those that updaters work on, or, for a slow query,
+ * the one that they will change next but one: an entry given back too early would be noticed.
  */
 static uint64_t choose_number(const struct root *root, const struct board *board, uint64_t random, int slowly)
 {
-	uint64_t sequence = atomic_load_explicit(&board->sequence, memory_order_relaxed);
+	uint64_t draws = atomic_load_explicit(&board->draws, memory_order_relaxed);
 
 	if (slowly)
-		return changed_number(root, board->seed, sequence + 2);
+		return drawn_number(root, board->seed, draws + 1);
 	return random & 1 ? busy_number(root, random >> 1) : (random >> 1) % root->name_count;
+}
+
+/* A query in a section of its own. */
+static int ask_inside(const struct root *root, uint64_t number, int calls, int slowly)
+{
+	int right;
+
+	if (SASEpochEnter(NULL) != 0)
+		return 0;
+	right = calls ? ask_block(root, number) : ask_graph(root, number, slowly);
+	return SASEpochExit(NULL) == 0 && right;
 }
 
 /* Every 16th query calls the library, every 64th allocates; every 256th of the others is slow. */
@@ -143,24 +133,16 @@ static int ask(const struct root *root, struct board *board, struct reader *read
 	int slowly = turn % 256 == 7, calls = turn % 16 == 0;
 	uint64_t number = choose_number(root, board, random, slowly);
 	uint64_t start = now();
-	int right;
+	int right = turn % 64 == 0 ? ask_for_space() : ask_inside(root, number, calls, slowly);
 
-	if (turn % 64 == 0) {
-		right = ask_for_space();
-		keep_longest(&reader->longest_call, start);
-	} else {
-		begin_query(reader, root);
-		right = calls ? ask_block(root, number) : ask_graph(root, number, slowly);
-		end_query(reader);
-		keep_longest(calls ? &reader->longest_call : &reader->longest_query, start);
-	}
+	keep_longest(calls ? &reader->longest_call : &reader->longest_query, start);
 	atomic_fetch_add_explicit(calls ? &reader->calls : &reader->queries, 1, memory_order_relaxed);
 	return right;
 }
 
 static void run(const struct root *root, struct board *board, struct reader *reader, uint64_t slot)
 {
-	for (uint64_t turn = 1; atomic_load_explicit(&board->stop, memory_order_acquire) == 0; turn++) {
+	for (uint64_t turn = 1; atomic_load(&board->readers_stop) == 0; turn++) {
 		if (turn % 4 == 1)
 			work_in_private(reader);
 		if (ask(root, board, reader, turn, random_of(turn << 4 | slot)))
@@ -186,7 +168,7 @@ int command_read(int argc, char **argv)
 	joined = join_store(slot == 0 ? "reader" : NULL, argv[1]);
 	if (joined.root == NULL)
 		die("%s: nothing is loaded", argv[1]);
-	atomic_store_explicit(&reader->generation, joined.generation, memory_order_release);
+	atomic_store_explicit(&reader->generation, joined.generation, memory_order_seq_cst);
 	run(joined.root, board, reader, slot);
 	SASCleanUp();
 	return 0;

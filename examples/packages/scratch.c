@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scratch.c - working space that the updater takes and gives back between its changes, as programs
- * do. Nothing leads to it: when the updater dies, its generation alone tells that it was its own.
+ * scratch.c - working space that an updater takes and gives back between its changes, as programs
+ * do. Nothing leads to it: when the updater dies, the generation alone tells that it was its own.
  */
 #include <sassim.h>
 #include <sasregion.h>
@@ -17,30 +17,30 @@ static struct piece {
 	size_t size;
 } pieces[PIECES];
 
-static void take(struct piece *piece, size_t size, struct board *board)
+static void take(struct piece *piece, size_t size, struct updater *me)
 {
-	board_enter(board, CALL_ALLOC);
+	board_enter(me, CALL_ALLOC);
 	piece->block = SASBlockAlloc(size);
-	board_leave(board);
+	board_leave(me);
 	if (piece->block == NULL)
 		die("no scratch block of %zu bytes: %s", size, SASLastErrorMessage());
 	piece->size = size;
 	piece->block[sizeof(struct block_head)] = 1;    /* behind the mark: it is not a filled block */
 }
 
-static void give(struct piece *piece, struct board *board)
+static void give(struct piece *piece, struct updater *me)
 {
 	int failed;
 
-	board_enter(board, CALL_FREE);
+	board_enter(me, CALL_FREE);
 	failed = SASBlockFree(piece->block, piece->size);
-	board_leave(board);
+	board_leave(me);
 	if (failed)
 		die("a scratch block: %s", SASLastErrorMessage());
 	piece->block = NULL;
 }
 
-void scratch_use(struct board *board, uint64_t random)
+void scratch_use(struct updater *me, uint64_t random)
 {
 	for (uint64_t turns = random % TURNS; turns > 0; turns--) {
 		struct piece *piece;
@@ -48,8 +48,16 @@ void scratch_use(struct board *board, uint64_t random)
 		random = random_of(random);
 		piece = &pieces[random % PIECES];
 		if (piece->block != NULL)
-			give(piece, board);
+			give(piece, me);
 		else
-			take(piece, 4096u << random / PIECES % SIZES, board);
+			take(piece, 4096u << random / PIECES % SIZES, me);
 	}
+}
+
+/* An updater that ends in order leaves none. */
+void scratch_give_all(struct updater *me)
+{
+	for (int i = 0; i < PIECES; i++)
+		if (pieces[i].block != NULL)
+			give(&pieces[i], me);
 }

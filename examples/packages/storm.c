@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * storm.c - storm STORE INPUT KILLS READERS SEED: start readers, start the updater and kill it,
- * KILLS times, at random instants; then verify.
+ * storm.c - storm STORE INPUT KILLS READERS UPDATERS SEED: start readers and updaters; kill one updater
+ * after the other, KILLS times, at random instants, while the others go on, and start it again; then
+ * verify.
  *
  * A quarter of the kills fall into an updater's first milliseconds (its start, its join, its cleaning
- * up after the one before), the others into its work. Between a death and the next start nobody
- * changes the graph: then what was acknowledged goes into the model, and the graph itself says whether
- * the one change that was begun and not acknowledged is there.
+ * up after the dead), the others into the work of any. After each death what it had begun and acknowledged
+ * is copied from the board; at the end, when all have left, it must give the graph (history.c, model.c).
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,30 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 #include <sassim.h>
-#include <sasregion.h>
-#include "board.h"
-#include "packages.h"
+#include "storm.h"
 
 #define PATIENCE 30000000000u                   /* nanoseconds, until something hangs */
 #define EARLY_KILL 4000000u                     /* kills before an updater is ready: within this time */
 #define LATE_KILL 25000000u                     /* kills of one at work */
-
-struct storm {
-	const char *store;
-	char board_file[16];                    /* its descriptor, for the children */
-	struct board *board;
-	struct root *root;
-	struct model *model;
-	uint32_t generation;
-	uint64_t random;
-	pid_t readers[BOARD_READERS];
-	uint64_t reader_count;
-	uint64_t kills, early, by_call[CALLS];  /* what the deaths interrupted */
-	uint64_t acknowledged, there, not_there;
-	SASBlockInfo *held;                     /* leaks that the last death left */
-	uint64_t held_count, leaked;            /* and all so far */
-	uint64_t wrong;
-};
 
 static void rest(uint64_t nanoseconds)
 {
@@ -56,10 +37,11 @@ static uint64_t next_random(struct storm *storm)
 }
 
 /* This program again, as a process of its own that dies with us: "packages -r REPORT COMMAND ...". */
-static pid_t start(const char *command, const struct storm *storm, const char *option)
+static pid_t start(const char *command, const struct storm *storm, uint64_t slot, const char *option)
 {
+	char slot_text[2] = { (char)('0' + slot), '\0' };
 	const char *arguments[] = { "packages", "-r", report_goes_to(), command, storm->store,
-				    storm->board_file, option, NULL };
+				    storm->board_file, slot_text, option, NULL };
 	pid_t parent = getpid(), child = fork();
 
 	if (child < 0)
@@ -72,13 +54,25 @@ static pid_t start(const char *command, const struct storm *storm, const char *o
 	_exit(127);
 }
 
-static pid_t start_updater(struct storm *storm, const char *finish)
+static void start_updater(struct storm *storm, uint64_t slot, const char *finish)
 {
-	atomic_store(&storm->board->begun, 0);
-	atomic_store(&storm->board->acknowledged, 0);
-	atomic_store(&storm->board->inside, CALL_NONE);
-	atomic_store(&storm->board->ready, 0);
-	return start("update", storm, finish);
+	struct updater *updater = &storm->board->updaters[slot];
+
+	atomic_store(&updater->begun, 0);
+	atomic_store(&updater->acknowledged, 0);
+	atomic_store(&updater->inside, CALL_NONE);
+	atomic_store(&updater->holding, 0);
+	atomic_store(&updater->ready, 0);
+	storm->updaters[slot] = start("update", storm, slot, finish);
+}
+
+/* It is dead, or has left: nothing of its own is in good hands any more. */
+static void bury_updater(struct storm *storm, uint64_t slot)
+{
+	struct updater *updater = &storm->board->updaters[slot];
+
+	history_take(storm->history, updater);
+	atomic_store(&updater->generation, 0);
 }
 
 /* Wait for a process that ends by itself. */
@@ -116,165 +110,64 @@ static void wait_for(_Atomic uint64_t *word, pid_t process, const char *what)
 
 static void start_readers(struct storm *storm)
 {
-	for (uint64_t i = 0; i < storm->reader_count; i++) {
-		char slot[2] = { (char)('0' + i), '\0' };
-
-		storm->readers[i] = start("read", storm, slot);
-	}
+	for (uint64_t i = 0; i < storm->reader_count; i++)
+		storm->readers[i] = start("read", storm, i, NULL);
 	for (uint64_t i = 0; i < storm->reader_count; i++)
 		wait_for(&storm->board->readers[i].calls, storm->readers[i], "a reader");
 }
 
-/* The change that was begun and not acknowledged is there or not, nothing else. */
-static void resolve_open_change(struct storm *storm, const struct change *change)
+static void count_kill(struct storm *storm, const struct updater *updater)
 {
-	if (model_apply(storm->model, change->number, change->action, change->sequence) != 0) {
-		storm->wrong++;
-		return;
-	}
-	if (model_agrees(storm->model, storm->root, change->number)) {
-		storm->there++;
-		return;
-	}
-	model_undo(storm->model);
-	storm->not_there++;
-	if (model_agrees(storm->model, storm->root, change->number))
-		return;
-	storm->wrong++;
-	complain("update %llu is there by half", (unsigned long long)change->sequence);
+	storm->kills++;
+	storm->early += atomic_load(&updater->ready) == 0;
+	storm->holding += atomic_load(&updater->holding) != 0;
+	storm->by_call[atomic_load(&updater->inside) % CALLS]++;
 }
 
-static void take_changes(struct storm *storm)
-{
-	struct board *board = storm->board;
-	uint64_t acknowledged = atomic_load(&board->acknowledged), begun = atomic_load(&board->begun);
-
-	if (begun > BOARD_CHANGES || begun - acknowledged > 1)
-		die("the board makes no sense");
-	for (uint64_t i = 0; i < acknowledged; i++)
-		if (model_apply(storm->model, board->changes[i].number, board->changes[i].action,
-				board->changes[i].sequence) != 0)
-			storm->wrong++;
-	storm->acknowledged += acknowledged;
-	if (begun > acknowledged)
-		resolve_open_change(storm, &board->changes[acknowledged]);
-}
-
-static int was_held(const struct storm *storm, const SASBlockInfo *leak)
-{
-	for (uint64_t i = 0; i < storm->held_count; i++)
-		if (storm->held[i].address == leak->address && storm->held[i].generation == leak->generation)
-			return 1;
-	return 0;
-}
-
-/* Count the blocks that this death has cut loose; the next updater has to find them by itself. */
-static void count_leaks(struct storm *storm)
-{
-	uint64_t found;
-	SASBlockInfo *leaks = leaks_find(storm->root, storm->generation, storm->board, NULL, &found);
-
-	for (uint64_t i = 0; i < found; i++)
-		storm->leaked += !was_held(storm, &leaks[i]);
-	free(storm->held);
-	storm->held = leaks;
-	storm->held_count = found;
-}
-
-static void kill_one(struct storm *storm)
+/* Kill the updater of a slot: early, the one that has just been started there; else any that is at work. */
+static uint64_t kill_one(struct storm *storm, uint64_t started)
 {
 	uint64_t random = next_random(storm);
 	int early = random % 4 == 0, status;
-	pid_t updater = start_updater(storm, NULL);
+	uint64_t slot = early ? started : random / 4 % storm->updater_count;
+	struct updater *updater = &storm->board->updaters[slot];
 
 	if (!early)
-		wait_for(&storm->board->ready, updater, "the updater");
-	rest(random / 4 % (early ? EARLY_KILL : LATE_KILL));
-	kill(updater, SIGKILL);
-	if (waitpid(updater, &status, 0) != updater || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		die("the updater ended by itself, with status 0x%x", (unsigned)status);
-	storm->kills++;
-	storm->early += atomic_load(&storm->board->ready) == 0;
-	storm->by_call[atomic_load(&storm->board->inside) % CALLS]++;
-	take_changes(storm);
-	count_leaks(storm);
+		wait_for(&updater->ready, storm->updaters[slot], "an updater");
+	rest(random / 64 % (early ? EARLY_KILL : LATE_KILL));
+	kill(storm->updaters[slot], SIGKILL);
+	if (waitpid(storm->updaters[slot], &status, 0) != storm->updaters[slot] || !WIFSIGNALED(status) ||
+	    WTERMSIG(status) != SIGKILL)
+		die("an updater ended by itself, with status 0x%x", (unsigned)status);
+	count_kill(storm, updater);
+	bury_updater(storm, slot);
+	start_updater(storm, slot, NULL);
+	return slot;
 }
 
-static void stop_readers(struct storm *storm)
+static void stop_all(struct storm *storm)
 {
-	atomic_store(&storm->board->stop, 1);
-	for (uint64_t i = 0; i < storm->reader_count; i++)
+	atomic_store(&storm->board->updaters_stop, 1);
+	for (uint64_t i = 0; i < storm->updater_count; i++) {
+		if (!ends_well(storm->updaters[i]))
+			die("an updater did not end well");
+		bury_updater(storm, i);
+	}
+	atomic_store(&storm->board->readers_stop, 1);
+	for (uint64_t i = 0; i < storm->reader_count; i++) {
 		if (!ends_well(storm->readers[i]))
 			die("a reader did not end well");
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Gives the wrong answers. */
-static uint64_t report_readers(const struct storm *storm)
-{
-	uint64_t queries = 0, calls = 0, wrong = 0, query = 0, call = 0, pause = 0;
-
-	for (uint64_t i = 0; i < storm->reader_count; i++) {
-		struct reader *reader = &storm->board->readers[i];
-
-		queries += reader->queries;
-		calls += reader->calls;
-		wrong += reader->wrong;
-		query = larger(query, reader->longest_query);
-		call = larger(call, reader->longest_call);
-		pause = larger(pause, reader->longest_pause);
-	}
-	report("readers.count", "%llu", (unsigned long long)storm->reader_count);
-	report("readers.queries", "%llu", (unsigned long long)queries);
-	report("readers.calls", "%llu", (unsigned long long)calls);
-	report("readers.wrong", "%llu", (unsigned long long)wrong);
-	report("readers.longest_query_ms", "%.1f", (double)query / 1e6);
-	report("readers.longest_call_ms", "%.1f", (double)call / 1e6);
-	report("readers.longest_pause_ms", "%.1f", (double)pause / 1e6);
-	return wrong;
-}
-
-static void report_kills(const struct storm *storm)
-{
-	static const char *const names[CALLS] = { "none", "join", "list", "alloc", "free" };
-	char key[32];
-	uint64_t inside = 0;
-
-	report("kills.all", "%llu", (unsigned long long)storm->kills);
-	report("kills.early", "%llu", (unsigned long long)storm->early);
-	for (int call = 1; call < CALLS; call++) {
-		snprintf(key, sizeof(key), "kills.%s", names[call]);
-		report(key, "%llu", (unsigned long long)storm->by_call[call]);
-		inside += storm->by_call[call];
-	}
-	report("kills.inside", "%llu", (unsigned long long)inside);
-	report("updates.acknowledged", "%llu", (unsigned long long)storm->acknowledged);
-	report("updates.there", "%llu", (unsigned long long)storm->there);
-	report("updates.not_there", "%llu", (unsigned long long)storm->not_there);
-	report("updates.wrong", "%llu", (unsigned long long)storm->wrong);
-}
-
-/* After a last updater has cleaned up, nothing of what was cut loose may be left, and nothing else. */
-static uint64_t audit(struct storm *storm)
-{
-	uint64_t leaked;
-
-	stop_readers(storm);
-	if (!ends_well(start_updater(storm, "finish")))
-		die("the last updater did not end well");
-	for (uint64_t i = 0; i < storm->reader_count; i++)
 		atomic_store(&storm->board->readers[i].generation, 0);
-	leaked = storm->leaked;
-	count_leaks(storm);
-	report("blocks.leaked", "%llu", (unsigned long long)leaked);
-	report("blocks.freed", "%llu", (unsigned long long)(leaked - storm->held_count));
-	report("blocks.lost", "%llu", (unsigned long long)storm->held_count);
-	report("blocks.retired", "%llu", (unsigned long long)retire_length(storm->root));
-	return storm->held_count + retire_length(storm->root);
+	}
+}
+
+/* One more, alone, which cleans up after the dead and waits for what they had retired. */
+static void finish(struct storm *storm)
+{
+	start_updater(storm, 0, "finish");
+	if (!ends_well(storm->updaters[0]))
+		die("the last updater did not end well");
+	bury_updater(storm, 0);
 }
 
 static void show_progress(const struct storm *storm, uint64_t kills)
@@ -284,45 +177,65 @@ static void show_progress(const struct storm *storm, uint64_t kills)
 			(unsigned long long)kills, storm->kills == kills ? "\n" : "");
 }
 
+static void play(struct storm *storm, uint64_t kills)
+{
+	uint64_t slot = 0, started = now();
+
+	start_readers(storm);
+	for (uint64_t i = 0; i < storm->updater_count; i++)
+		start_updater(storm, i, NULL);
+	while (storm->kills < kills) {
+		slot = kill_one(storm, slot);
+		show_progress(storm, kills);
+	}
+	stop_all(storm);
+	report("storm.seconds", "%.1f", (double)(now() - started) / 1e9);
+	finish(storm);
+}
+
+/* Gives how much was wrong. */
+static uint64_t verify(struct storm *storm, const char *input)
+{
+	uint64_t wrong = history_replay(storm->history, storm->model);
+
+	wrong += model_finish(storm->model, storm->root);
+	wrong += audit_locks(storm) + audit_blocks(storm) + report_readers(storm);
+	report_kills(storm);
+	report_updaters(storm);
+	return wrong + model_verify(storm->model, storm->root, map_file(input));
+}
+
 static void set_up(struct storm *storm, char **argv)
 {
-	struct joined joined;
 	int board_file;
 
 	storm->store = argv[1];
 	storm->reader_count = number_argument(argv[4], BOARD_READERS);
+	storm->updater_count = number_argument(argv[5], BOARD_UPDATERS);
+	if (storm->updater_count == 0)
+		die("there must be an updater");
 	storm->board = board_create(&board_file);
-	storm->board->seed = storm->random = number_argument(argv[5], UINT64_MAX);
+	storm->board->seed = storm->random = number_argument(argv[6], UINT64_MAX);
 	snprintf(storm->board_file, sizeof(storm->board_file), "%d", board_file);
-	joined = join_store("killer", argv[1]);
-	if (joined.root == NULL)
+	storm->root = join_store("killer", argv[1]).root;
+	if (storm->root == NULL)
 		die("%s: nothing is loaded", argv[1]);
-	storm->root = joined.root;
-	storm->generation = joined.generation;
-	storm->model = model_new(joined.root);
+	storm->model = model_new(storm->root);
+	storm->history = history_new();
 }
 
 int command_storm(int argc, char **argv)
 {
 	struct storm storm = { 0 };
-	uint64_t kills, started = now(), wrong;
+	uint64_t wrong;
 
-	if (argc != 6)
-		die("usage: storm STORE INPUT KILLS READERS SEED");
-	kills = number_argument(argv[3], 1000000);
+	if (argc != 7)
+		die("usage: storm STORE INPUT KILLS READERS UPDATERS SEED");
 	set_up(&storm, argv);
-	start_readers(&storm);
-	while (storm.kills < kills) {
-		kill_one(&storm);
-		show_progress(&storm, kills);
-	}
-	report("storm.seconds", "%.1f", (double)(now() - started) / 1e9);
-	wrong = storm.wrong + audit(&storm);
-	report_kills(&storm);
-	wrong += report_readers(&storm);
-	wrong += model_verify(storm.model, storm.root, map_file(argv[2]));
+	play(&storm, number_argument(argv[3], 1000000));
+	wrong = verify(&storm, argv[2]);
 	SASCleanUp();
 	model_free(storm.model);
-	free(storm.held);
+	history_free(storm.history);
 	return wrong == 0 ? 0 : 1;
 }

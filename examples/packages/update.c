@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * update.c - update STORE BOARD [finish]: the only updater. It adds, replaces and removes
- * entries until somebody kills it, at any instruction.
+ * update.c - update STORE BOARD SLOT [finish]: one of the updaters. It adds, replaces and removes
+ * entries until somebody kills it, at any instruction, and all the while others do the same.
  *
- * One change, and what a death leaves:
- *     1  the change is written on the board as begun
- *     2  SASBlockAlloc, filled, marked as filled      a block that nothing leads to
- *     3  its edges are linked into reverse lists      readers skip them: their version is not listed
- *     4  publish(&package->versions, ...)             THE store: before it nothing has changed; after
+ * One change, and what a death leaves. The locks of the dead are given to others, as they are:
+ *     1  the lock of the package, INTENT: who has it alone decides about the package's versions
+ *     2  the next sequence number, so the numbers of a package's changes are in their order
+ *     3  the change is written on the board as begun
+ *     4  SASBlockAlloc, filled, marked as filled      a block that nothing leads to
+ *     5  its edges are linked into reverse lists      readers skip them: their version is not listed
+ *     6  the lock of the package, WRITE               for who would read under READ; our readers do not
+ *     7  publish(&package->versions, ...)             THE store: before it nothing has changed; after
  *                                                     it the new entry is there, what it replaces is
  *                                                     not, and so are all their reverse dependencies
- *     5  the change is acknowledged on the board
- *     6  what was replaced or removed is retired      (retire.c)
- * A death before 4 leaves a block and perhaps edges to it, a death between 4 and 6 a block that was
- * replaced; the next updater finds either by its generation (leaks.c). A change that was begun and not
- * acknowledged may be there or not; there is one at most.
+ *     8  back to INTENT; the change is acknowledged on the board
+ *     9  what was replaced or removed is retired      (retire.c)
+ *    10  the lock is given back
+ * A death before 7 leaves a block and perhaps edges to it, a death between 7 and the end of 9 a block
+ * that was replaced; whoever starts next finds either by its generation (leaks.c). A change that was
+ * begun and not acknowledged may be there or not; there is one at most per death.
  */
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 #include <sassim.h>
 #include <sasregion.h>
 #include "board.h"
 #include "packages.h"
-
-#define RETIRED_MOST 1024                       /* then wait for the readers */
 
 static uint64_t count_versions(const struct package *package)
 {
@@ -35,10 +36,8 @@ static uint64_t count_versions(const struct package *package)
 	return count;
 }
 
-static enum action choose_action(const struct package *package, uint64_t random)
+static enum action choose_action(uint64_t versions, uint64_t random)
 {
-	uint64_t versions = package == NULL ? 0 : count_versions(package);
-
 	if (versions == 0)
 		return ACTION_ADD;
 	if (random % 10 < 3 && versions < VERSIONS_MOST)
@@ -46,30 +45,64 @@ static enum action choose_action(const struct package *package, uint64_t random)
 	return random % 10 < 7 ? ACTION_REPLACE : ACTION_REMOVE;
 }
 
-/* Steps 1 and 5. */
-static void begin_change(struct board *board, uint64_t sequence, uint64_t number, enum action action)
+/* Steps 2 and 3. The lock of the package is held. */
+static struct change begin_change(struct board *board, struct updater *me, const struct package *package)
 {
-	uint64_t begun = atomic_load_explicit(&board->begun, memory_order_relaxed);
+	const struct version *newest = follow(&package->versions);
+	uint64_t begun = atomic_load_explicit(&me->begun, memory_order_relaxed);
+	struct change change = { .number = package->number, .depth = count_versions(package) };
 
-	atomic_store_explicit(&board->sequence, sequence, memory_order_relaxed);
-	board->changes[begun] = (struct change){ sequence, number, action };
-	atomic_store_explicit(&board->begun, begun + 1, memory_order_release);
+	change.sequence = atomic_fetch_add_explicit(&board->sequence, 1, memory_order_relaxed) + 1;
+	change.action = choose_action(change.depth, random_of(~(board->seed ^ change.sequence)));
+	change.base = newest == NULL ? 0 : newest->sequence;
+	linger(change.sequence, GAP_LOCKED);
+	me->changes[begun] = change;
+	atomic_store_explicit(&me->begun, begun + 1, memory_order_release);
+	linger(change.sequence, GAP_BEGUN);
+	return change;
 }
 
-static void acknowledge_change(struct board *board)
+/* Steps 6 to 8. */
+static void publish_change(struct package *package, struct version *next, uint64_t sequence,
+			   struct updater *me)
 {
-	atomic_fetch_add_explicit(&board->acknowledged, 1, memory_order_release);
+	lock_take(me, package, SasUserLock__WRITE);
+	/* Publish: see step 7 above. Pairs with follow() in every reader. */
+	publish(&package->versions, next);
+	linger(sequence, GAP_PUBLISHED);
+	lock_give(me, package);
+	atomic_fetch_add_explicit(&me->acknowledged, 1, memory_order_release);
+	linger(sequence, GAP_ACKNOWLEDGED);
 }
 
-/* A name that the input does not have, in a block of its own. */
-static struct package *add_name(struct root *root, uint64_t number, struct board *board)
+/* Steps 2 to 9. */
+static void change_locked(struct root *root, struct package *package, struct board *board,
+			  struct updater *me)
+{
+	struct change change = begin_change(board, me, package);
+	struct version *newest = follow(&package->versions);
+	struct version *replaced = change.action == ACTION_ADD ? NULL : newest;
+	struct version *next = replaced == NULL ? newest : replaced->older;
+
+	if (change.action != ACTION_REMOVE) {
+		next = &entry_make(root, package, change.sequence, next, me)->version;
+		version_link(next, me);
+		linger(change.sequence, GAP_LINKED);
+	}
+	publish_change(package, next, change.sequence, me);
+	if (replaced != NULL && replaced->sequence != 0)
+		retire(version_block_of(replaced), me);
+}
+
+/* A name that the input does not have, in a block of its own. The lock of its bucket is held. */
+static struct package *add_name(struct root *root, uint64_t number, struct package_word *bucket,
+				struct updater *me)
 {
 	struct name_block *block;
-	struct package_word *bucket;
 
-	board_enter(board, CALL_ALLOC);
+	board_enter(me, CALL_ALLOC);
 	block = SASBlockAlloc(4096);
-	board_leave(board);
+	board_leave(me);
 	if (block == NULL)
 		die("no block for a name: %s", SASLastErrorMessage());
 	block->head.kind = BLOCK_NAME;
@@ -77,7 +110,6 @@ static struct package *add_name(struct root *root, uint64_t number, struct board
 	extra_name(block->name, sizeof(block->name), number - root->name_count);
 	block->package.name = block->name;
 	block->package.number = number;
-	bucket = package_bucket(root, block->name, strlen(block->name));
 	block->package.next = follow(bucket);
 	atomic_store_explicit(&block->head.filled, GRAPH_MAGIC, memory_order_release);
 	/* Publish: it has no version, so it is no entry yet, but it is there for good (G1). */
@@ -85,86 +117,75 @@ static struct package *add_name(struct root *root, uint64_t number, struct board
 	return &block->package;
 }
 
-/* Steps 2 to 6. */
-static void change(struct root *root, struct package *package, enum action action, uint64_t sequence,
-		   struct board *board)
+/* The package of that number, which is added where it is not there. */
+static struct package *find_or_add(struct root *root, uint64_t number, struct updater *me)
 {
-	struct version *newest = follow(&package->versions);
-	struct version *replaced = action == ACTION_ADD ? NULL : newest;
-	struct version *next = replaced == NULL ? newest : replaced->older;
-	struct version_block *block;
-
-	if (action != ACTION_REMOVE) {
-		block = entry_make(root, package, sequence, next, board);
-		next = &block->version;
-		edges_of(next, edge_link);
-		board_linger(board, GAP_LINKED);
-	}
-	/* Publish: see step 4 above. Pairs with follow() in every reader. */
-	publish(&package->versions, next);
-	board_linger(board, GAP_PUBLISHED);
-	acknowledge_change(board);
-	board_linger(board, GAP_ACKNOWLEDGED);
-	if (replaced != NULL && replaced->sequence != 0)
-		retire(root, version_block_of(replaced), board);
-}
-
-static void change_something(struct root *root, struct board *board)
-{
-	uint64_t sequence = atomic_load_explicit(&board->sequence, memory_order_relaxed) + 1;
-	uint64_t number = changed_number(root, board->seed, sequence);
-	uint64_t random = random_of(~(board->seed ^ sequence));
 	struct package *package = package_of_number(root, number);
-	enum action action = choose_action(package, random);
+	struct package_word *bucket;
+	char name[64];
 
-	scratch_use(board, random_of(random));
-	begin_change(board, sequence, number, action);
+	if (package != NULL)
+		return package;
+	extra_name(name, sizeof(name), number - root->name_count);
+	bucket = package_bucket(root, name, strlen(name));
+	lock_take(me, bucket, SasUserLock__WRITE);
+	/* Somebody may have added it before we had the lock. */
+	package = package_of_number(root, number);
 	if (package == NULL)
-		package = add_name(root, number, board);
-	change(root, package, action, sequence, board);
+		package = add_name(root, number, bucket, me);
+	lock_give(me, bucket);
+	return package;
 }
 
-static void clean_up_after_predecessor(struct root *root, uint32_t generation, struct board *board)
+static void change_something(struct root *root, struct board *board, struct updater *me)
 {
-	retire_finish(root);
-	leaks_free(root, generation, board);
-	retire_reap(root, board);
+	uint64_t draw = atomic_fetch_add_explicit(&board->draws, 1, memory_order_relaxed);
+	uint64_t start;
+	struct package *package;
+
+	scratch_use(me, random_of(random_of(board->seed ^ ~draw)));
+	start = now();
+	package = find_or_add(root, drawn_number(root, board->seed, draw), me);
+	lock_take(me, package, SasUserLock__INTENT);
+	change_locked(root, package, board, me);
+	lock_give(me, package);
+	keep_longest(&me->longest_change, start);
 }
 
-/* Wait for a kill, or for the readers. */
-static void run_until_killed(struct root *root, struct board *board)
+/* Until a kill, or the end. */
+static void run(struct root *root, struct board *board, struct updater *me)
 {
-	for (uint64_t turn = 0;; turn++) {
-		if (turn % 16 == 0)
-			retire_reap(root, board);
-		if (turn % 16 == 0 && retire_length(root) > RETIRED_MOST)
-			sched_yield();
-		else if (atomic_load_explicit(&board->begun, memory_order_relaxed) == BOARD_CHANGES)
-			pause();
+	while (atomic_load(&board->updaters_stop) == 0)
+		if (atomic_load_explicit(&me->begun, memory_order_relaxed) == BOARD_CHANGES)
+			usleep(1000);
 		else
-			change_something(root, board);
-	}
+			change_something(root, board, me);
 }
 
 int command_update(int argc, char **argv)
 {
 	struct board *board;
+	struct updater *me;
 	struct joined joined;
 
-	if (argc != 3 && (argc != 4 || strcmp(argv[3], "finish") != 0))
-		die("usage: update STORE BOARD [finish]");
+	if (argc != 4 && (argc != 5 || strcmp(argv[4], "finish") != 0))
+		die("usage: update STORE BOARD SLOT [finish]");
 	board = board_open(argv[2]);
-	board_enter(board, CALL_JOIN);
-	joined = join_store(argc == 4 ? "updater" : NULL, argv[1]);
-	board_leave(board);
+	me = &board->updaters[number_argument(argv[3], BOARD_UPDATERS - 1)];
+	board_enter(me, CALL_JOIN);
+	joined = join_store(argc == 5 ? "updater" : NULL, argv[1]);
+	board_leave(me);
 	if (joined.root == NULL)
 		die("%s: nothing is loaded", argv[1]);
-	clean_up_after_predecessor(joined.root, joined.generation, board);
-	atomic_store_explicit(&board->ready, 1, memory_order_release);
-	if (argc == 3)
-		run_until_killed(joined.root, board);
-	while (retire_length(joined.root) > 0)
-		retire_reap(joined.root, board);
+	/* Before the first block is allocated: nobody must take it for a leak. */
+	atomic_store_explicit(&me->generation, joined.generation, memory_order_seq_cst);
+	leaks_free(joined.root, board, me);
+	atomic_store_explicit(&me->ready, 1, memory_order_release);
+	if (argc == 4)
+		run(joined.root, board, me);
+	else
+		retire_finish();
+	scratch_give_all(me);
 	SASCleanUp();
 	return 0;
 }
