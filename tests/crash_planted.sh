@@ -87,11 +87,22 @@ plant publish-first block.c '/^static int publish(/,/^}/ {
 	s/^\tif (!error && state == SAS_M_DIRTY)$/\tif (!error)\
 		sas_tile_use(map, unit, order, generation);\
 &/
-}' crash_step alloc 'does not begin with zeros'
+}' crash_step alloc-stained 'does not begin with zeros'
+
+# The same for one that the thread has in its hand.
+plant publish-first-leased lease.c '/^uint64_t sas_lease_take(/,/^}/ s/^\tif (sas_entry_state(.*== SAS_M_DIRTY)$/\
+	uint32_t was = sas_m_load_relaxed_u32(map.entries);\
+	sas_tile_use(\&map, 0, order, l->generation);\
+	if (sas_entry_state(was) == SAS_M_DIRTY)/' crash_step alloc-cut 'does not begin with zeros'
 
 # FREED says that the head is zero before it is.
-plant freed-first block.c '/^static int retire(/,/^}/ s/^\(\tsas_tile_free(.*\)SAS_M_DIRTY/\1SAS_M_FREED/' \
-	crash_step free 'first page of free space holds a byte'
+plant freed-first block.c '/^static int retire(/,/^}/ s/^\tif (zero_head(r, offset) == 0) {/\tsas_tile_free(map, unit, order, SAS_M_FREED);\
+&/' crash_step free-large 'first page of free space holds a byte'
+
+# The same for one that goes into the thread's hand.
+plant freed-first-leased lease.c '/^int sas_lease_give(/,/^}/ s/^\tmemset(/\
+	sas_tile_lease(\&map, 0, order, SAS_M_FREED, l->tag);\
+&/' crash_step free-into-hand 'first page of free space holds a byte'
 
 # A tile is cut at its head before its pieces are written.
 plant head-first tiles.c '/^static void cut(/,/^}/ {
@@ -134,7 +145,7 @@ plant record-late log.c '/^static int append(/,/^}/ s/^\trecord->type =/\
 &/' crash_step 'undo-commit redo' 'before recovery|neither old nor new|was at|those before it are'
 
 # A block of the runtime is taken without the record that gives it back.
-plant alloc-left-out block.c 's/^\tif (!error && undoable)$/\tif (0)/' \
+plant alloc-left-out block.c 's/^\tif (!error \&\& q->undoable)$/\tif (0)/' \
 	crash_step log-growth 'nothing names|chunks of logs'
 
 # Redo records are applied before COMMITTED is stored.

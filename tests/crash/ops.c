@@ -68,6 +68,15 @@ static void prepare_cut(struct scene *s, SASRegion_t region)
 		model_alloc(s, region, size);
 }
 
+/* The same for a block that is too large to be leased: the lower half of what is stained is in use. */
+static void prepare_cut_large(struct scene *s, SASRegion_t region)
+{
+	furnish(s, region);
+	stain(s, region, MIB(1));
+	model_alloc(s, region, KIB(512));
+	model_alloc(s, region, KIB(512));
+}
+
 static void prepare_free(struct scene *s, SASRegion_t region)
 {
 	furnish(s, region);
@@ -415,6 +424,8 @@ const struct op ops[] = {
 	  .prepare = prepare_cut, .begin = begin_hand, .run = run_alloc_8k, .judge = judge_alloc },
 	{ .name = "alloc-new", .done = 1,
 	  .prepare = furnish, .begin = op_warm, .run = run_alloc_512k, .judge = judge_alloc },
+	{ .name = "alloc-stained", .done = 1,
+	  .prepare = prepare_cut_large, .begin = op_warm, .run = run_alloc_512k, .judge = judge_alloc },
 	{ .name = "alloc-first", .done = 1,
 	  .prepare = furnish, .begin = cold, .run = run_alloc_4k, .judge = judge_alloc },
 	{ .name = "alloc-segment", .done = 1,
