@@ -85,9 +85,25 @@ static int is_segment(int dir, const char *name, void *arg)
 	return sas_segment_number(name) >= 0;
 }
 
+/* Regions that come and go meanwhile have segments only beside an anchor; a directory that is looked at in turn may show
+ * the segments of the next one. One that was cut short stays as it is. */
+#define LOOKS 8
+
+static int find_anchor(struct sas_inspect *in)
+{
+	int fd = -ENOENT;
+
+	for (int i = 0; fd == -ENOENT && i < LOOKS; i++) {
+		fd = open_regular(in->dir, SAS_ANCHOR_NAME, &in->stat);
+		if (fd == -ENOENT && sas_directory_each(in->dir, is_segment, NULL) == 0)
+			break;
+	}
+	return fd;
+}
+
 static int open_anchor(struct sas_inspect *in)
 {
-	int fd = open_regular(in->dir, SAS_ANCHOR_NAME, &in->stat);
+	int fd = find_anchor(in);
 
 	if (fd == -ELOOP || fd == -EUCLEAN || fd == -ENXIO) {
 		strcpy(in->fault.text, "this is not a regular file");
