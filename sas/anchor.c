@@ -285,24 +285,12 @@ int sas_trailer_examine(const struct sas_m_trailer *t, const struct sas_m_anchor
 	return 0;
 }
 
-static int tell(int result, const struct sas_fault *fault, const char *file)
-{
-	if (!result)
-		return 0;
-	return sas_fail(-result, "%s: offset %llu: %s", file, (unsigned long long)fault->offset, fault->text);
-}
-
 int sas_anchor_validate(const struct sas_m_anchor *a, const char *file)
 {
 	struct sas_fault fault;
+	int error = sas_anchor_examine(a, &fault);
 
-	return tell(sas_anchor_examine(a, &fault), &fault, file);
-}
-
-int sas_trailer_validate(const struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t number,
-			 const char *file)
-{
-	struct sas_fault fault;
-
-	return tell(sas_trailer_examine(t, a, number, &fault), &fault, file);
+	if (!error)
+		return 0;
+	return sas_fail(-error, "%s: offset %llu: %s", file, (unsigned long long)fault.offset, fault.text);
 }

@@ -43,13 +43,10 @@ struct sas_fault {
  * that is the caller's to ask. */
 int sas_anchor_validate(const struct sas_m_anchor *a, const char *file);
 
-/* Is `t` the trailer of segment `number` of the region of `a`, which is valid? 0, or the same errors. */
-int sas_trailer_validate(const struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t number,
-			 const char *file);
-/* Without a sentence: 1 yes, 0 no. */
+/* Is `t` the trailer of segment `number` of the region of `a`, which is valid? 1 yes, 0 no. */
 int sas_trailer_fits(const struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t number);
 
-/* The same two that tell only the caller. */
+/* The same two that tell the caller alone what is wrong: 0, or the errors of sas_anchor_validate(). */
 int sas_anchor_examine(const struct sas_m_anchor *a, struct sas_fault *fault);
 int sas_trailer_examine(const struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t number,
 			struct sas_fault *fault);

@@ -10,6 +10,7 @@
 #include "err.h"
 #include "fault.h"
 #include "index.h"
+#include "lease.h"
 #include "persist.h"
 #include "port.h"
 #include "runtime.h"
@@ -306,6 +307,8 @@ long SASRegionTrim(SASRegion_t region)
 	error = sas_block_lock(region, t);
 	if (!error) {
 		sas_err_defer();
+		if (sas_lease_own(t, region))
+			sas_lease_flush(region, sas_lease_own(t, region));
 		error = sas_space_return(region, 1, &bytes);
 		sas_block_unlock(region, t);
 		sas_err_flush();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "block.h"
 #include "err.h"
+#include "lease.h"
 #include "persist.h"
 #include "rank.h"
 #include "runtime.h"
@@ -260,6 +261,11 @@ void SASSeize(void)
 		error = sas_fail(EDEADLK, "this thread has seized another region");
 	if (!error)
 		error = sas_block_lock(r, t);
+	if (!error && !t->seized) {
+		error = sas_lease_seize(r, t);
+		if (error)
+			sas_block_unlock(r, t);
+	}
 	if (!error) {
 		/* From here on it is the program's, across calls: sas_table_lock() refuses it by t->seized. */
 		if (!t->seized)

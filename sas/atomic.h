@@ -31,6 +31,8 @@ typedef struct { void *word; } sas_ptr_t;
 	static inline int sas_cas_acq_rel_##name(wrapped *p, plain *expected, plain v)             \
 	{ return __atomic_compare_exchange_n(&p->word, expected, v, 0, __ATOMIC_ACQ_REL,           \
 					     __ATOMIC_ACQUIRE); }                                  \
+	static inline plain sas_exchange_seq_cst_##name(wrapped *p, plain v)                       \
+	{ return __atomic_exchange_n(&p->word, v, __ATOMIC_SEQ_CST); }                             \
 	static inline plain sas_exchange_acq_rel_##name(wrapped *p, plain v)                       \
 	{ return __atomic_exchange_n(&p->word, v, __ATOMIC_ACQ_REL); }
 
@@ -51,6 +53,8 @@ static inline uint32_t sas_m_load_relaxed_u32(const uint32_t *p) { return __atom
 static inline uint32_t sas_m_load_acquire_u32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void sas_m_store_relaxed_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 static inline void sas_m_store_release_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline int sas_m_cas_acq_rel_u32(uint32_t *p, uint32_t expected, uint32_t v)
+{ return __atomic_compare_exchange_n(p, &expected, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); }
 static inline uint64_t sas_m_load_acquire_u64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void sas_m_store_release_u64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline uint32_t sas_m_fetch_add_relaxed_u32(uint32_t *p, uint32_t v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }

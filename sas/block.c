@@ -2,11 +2,13 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include "anchor.h"
 #include "block.h"
 #include "err.h"
 #include "index.h"
+#include "lease.h"
 #include "persist.h"
 #include "rank.h"
 #include "runtime.h"
@@ -30,6 +32,7 @@ static void mark_dirty(struct sas_run_header *h)
 
 	if (owner)
 		sas_store_relaxed_u64(&h->dirty_owner, owner);
+	sas_store_release_u32(&h->seized, 0);   /* if it had */
 	sas_store_release_u32(&h->block_dirty, 1);
 }
 
@@ -39,6 +42,7 @@ void sas_block_release_seized(struct sas_thread *t)
 
 	t->seized = NULL;
 	t->seizes = 0;
+	sas_store_release_u32(&run->header->seized, 0);
 	set_owner(run->header, NULL, 0);
 	sas_run_unlock(&run->header->block_lock);
 }
@@ -77,6 +81,29 @@ void sas_block_unlock_raw(struct sas_region *r)
 {
 	sas_run_unlock(&r->run->header->block_lock);
 	sas_rank_give(SAS_RANK_BLOCK);
+}
+
+int sas_block_lock_unseized(struct sas_region *r, int slot)
+{
+	struct sas_run_header *h = r->run->header;
+	int error;
+
+	while ((error = sas_block_trylock_raw(r)) == -EBUSY && !sas_load_acquire_u32(&h->seized))
+		sched_yield();
+	if (error)
+		return error;
+	if (sas_load_acquire_u32(&h->block_dirty)) {
+		sas_block_unlock_raw(r);
+		return -EAGAIN;
+	}
+	set_owner(h, r->run->threads, slot);
+	return 0;
+}
+
+void sas_block_unlock_unseized(struct sas_region *r)
+{
+	set_owner(r->run->header, NULL, 0);
+	sas_block_unlock_raw(r);
 }
 
 /* A holder that died is recovered first, under the locks in their order: recover is sas_recover, or its form
@@ -141,6 +168,20 @@ static int no_space(const struct sas_region *r, uint64_t size)
 			(unsigned long long)size);
 }
 
+/* A block to be allocated. */
+struct request {
+	uint64_t size;
+	uint32_t generation;            /* 0: the runtime's own */
+	int undoable;                   /* the intent, undone, frees it */
+	struct sas_lease *lease;        /* from the tiles in hand there; NULL: not */
+};
+
+static int not_in_use(const struct sas_region *r, uint64_t offset)
+{
+	return sas_fail(ENOENT, "no block in use begins at %#llx: freed already, or never allocated",
+			(unsigned long long)(r->base + offset));
+}
+
 /* --- common to both levels */
 
 /* The first 4 KiB of a block are zero when it is handed out. */
@@ -184,14 +225,16 @@ static int publish(struct sas_region *r, const struct sas_map *map, uint64_t uni
  */
 static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit, uint32_t order, uint64_t offset)
 {
-	uint32_t *entry = map->entries + unit * map->stride, used = *entry;
+	uint32_t *entry = map->entries + unit * map->stride, used = sas_m_load_acquire_u32(entry);
 	int error = sas_segment_need(r, sas_segment_of(r, offset));
 
 	if (!error)
 		error = sas_refuse_poisoned(r);
 	if (error)
 		return error;
-	sas_tile_free(map, unit, order, SAS_M_DIRTY);
+	/* Another thread may just have freed it by mistake, without a lock. */
+	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || !sas_tile_retire(map, unit, used, 0))
+		return not_in_use(r, offset);
 	error = sas_persist(r, entry, sizeof *entry);
 	if (error) {
 		sas_tile_use(map, unit, order, sas_entry_generation(used));
@@ -269,9 +312,10 @@ static void give_segments(struct sas_region *r, uint64_t first, uint32_t order)
 		sas_buddy_give(b, first, order);
 }
 
-static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+static int alloc_large(struct sas_intent *intent, const struct request *q, uint64_t *offset)
 {
 	struct sas_region *r = intent->region;
+	uint64_t size = q->size;
 	uint32_t order = order_of(size, r->segment_shift), from = 0;
 	struct sas_map map;
 	uint64_t n = 0;
@@ -281,11 +325,11 @@ static int alloc_large(struct sas_intent *intent, uint64_t size, uint32_t genera
 		return error == -ENOENT ? no_space(r, size) : error;
 	*offset = n << r->segment_shift;
 	error = sas_space_take(r, *offset, size);
-	if (!error && undoable)
+	if (!error && q->undoable)
 		error = sas_intent_note(intent, SAS_M_RECORD_ALLOC, *offset, &order, sizeof order);
 	if (!error) {
 		sas_map_segments(r, &map);
-		error = publish(r, &map, n, order, generation, *offset);
+		error = publish(r, &map, n, order, q->generation, *offset);
 	}
 	if (error) {
 		sas_space_drop(r, *offset, size);
@@ -392,9 +436,10 @@ static int take_units(struct sas_intent *intent, uint64_t size, uint32_t order, 
 	return 0;
 }
 
-static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+static int alloc_small(struct sas_intent *intent, const struct request *q, uint64_t *offset)
 {
 	struct sas_region *r = intent->region;
+	uint64_t size = q->size;
 	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
 	uint64_t n = 0, unit = 0;
 	struct sas_map map;
@@ -404,14 +449,14 @@ static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t genera
 		return error;
 	*offset = (n << r->segment_shift) + (unit << SAS_M_UNIT_SHIFT);
 	error = sas_space_take(r, *offset, size);
-	if (!error && undoable)
+	if (!error && q->undoable)
 		error = sas_intent_note(intent, SAS_M_RECORD_ALLOC, *offset, &order, sizeof order);
 	if (!error)
 		error = sas_segment_need(r, n);
 	if (!error)
 		error = sas_map_units(r, n, &map);
 	if (!error)
-		error = publish(r, &map, unit, order, generation, *offset);
+		error = publish(r, &map, unit, order, q->generation, *offset);
 	if (error) {
 		sas_space_drop(r, *offset, size);
 		give_units(r, n, unit, order);
@@ -419,44 +464,134 @@ static int alloc_small(struct sas_intent *intent, uint64_t size, uint32_t genera
 	return error;
 }
 
+/* --- blocks from the tiles in hand */
+
+/* More tiles of segment n, beside the one at `offset`: as many as are wanted, and have their space already. */
+static int lease_more(struct sas_region *r, struct sas_lease *l, uint32_t order, unsigned wanted, uint64_t offset)
+{
+	uint64_t n = sas_segment_of(r, offset), origin = n << r->segment_shift, got[SAS_LEASE_TILES];
+	struct sas_buddy *b;
+	struct sas_map map;
+	uint32_t from;
+	unsigned count = 1;
+	int64_t unit;
+	int error = sas_index_segment(r, n, &b);
+
+	if (!error)
+		error = sas_map_units(r, n, &map);
+	if (error)
+		return error;
+	got[0] = offset;
+	while (count < wanted && (unit = sas_buddy_take(b, order, &from)) >= 0) {
+		got[count] = origin + ((uint64_t)unit << SAS_M_UNIT_SHIFT);
+		if (!sas_space_has(r, got[count])) {
+			sas_buddy_give(b, (uint64_t)unit, order);
+			break;
+		}
+		count++;
+	}
+	sas_index_update(r, n);
+	while (count > 0 && !error)     /* the lowest is the first to be used */
+		error = sas_lease_add(r, l, &map, got[--count], order);
+	if (error)
+		sas_index_stale(r, n);
+	return error;
+}
+
+/* The segment is listed before its first tile is leased; REINDEX covers it until then. */
+static int lease_units(struct sas_intent *intent, const struct request *q, unsigned wanted)
+{
+	struct sas_region *r = intent->region;
+	uint32_t order = order_of(q->size, SAS_M_UNIT_SHIFT);
+	uint64_t n = 0, unit = 0, offset;
+	int error = take_units(intent, q->size, order, &n, &unit);
+
+	if (error)
+		return error;
+	offset = (n << r->segment_shift) + (unit << SAS_M_UNIT_SHIFT);
+	error = sas_space_take(r, offset, q->size);
+	if (!error)
+		error = sas_segment_need(r, n);
+	if (error) {
+		give_units(r, n, unit, order);
+		return error;
+	}
+	sas_lease_list(r, q->lease, n);
+	return lease_more(r, q->lease, order, wanted, offset);
+}
+
+static int alloc_leased(struct sas_intent *intent, const struct request *q, uint64_t *offset)
+{
+	uint32_t order = order_of(q->size, SAS_M_UNIT_SHIFT);
+	unsigned wanted = sas_lease_wants(q->lease, order);
+	int error = wanted ? lease_units(intent, q, wanted) : 0;
+
+	if (!error)
+		*offset = sas_lease_take(intent->region, q->lease, order);
+	return error;
+}
+
 /* --- allocate */
 
-static int take_locked(struct sas_intent *intent, uint64_t size, uint32_t generation, int undoable, uint64_t *offset)
+static int take_locked(struct sas_intent *intent, const struct request *q, uint64_t *offset)
 {
-	int error, (*alloc)(struct sas_intent *, uint64_t, uint32_t, int, uint64_t *) =
-		size < intent->region->segment_size ? alloc_small : alloc_large;
+	int error, (*alloc)(struct sas_intent *, const struct request *, uint64_t *) =
+		q->lease ? alloc_leased : q->size < intent->region->segment_size ? alloc_small : alloc_large;
 	uint64_t returned = 0;
 
 	/* Never in the freeing call: the one that needs new space pays for the batch. */
 	if (sas_space_due(intent->region))
 		sas_space_return(intent->region, 0, &returned);
-	error = alloc(intent, size, generation, undoable, offset);
+	error = alloc(intent, q, offset);
 	/* The file system is full: what free blocks hold of it may be enough. */
 	if (error == -ENOSPC) {
 		sas_space_return(intent->region, 1, &returned);
 		if (returned)
-			error = alloc(intent, size, generation, undoable, offset);
+			error = alloc(intent, q, offset);
 	}
 	return error;
 }
 
 int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset)
 {
+	struct request q = { .size = size, .undoable = 1 };
 	struct sas_region *r = intent->region;
 	int error = lock_clean(r, sas_recover_locked);
 
 	if (error)
 		return error;
 	set_owner(r->run->header, r->run->threads, (int)slot);
-	error = take_locked(intent, size, 0, 1, offset);
+	error = take_locked(intent, &q, offset);
 	set_owner(r->run->header, NULL, 0);
 	sas_block_unlock_raw(r);
 	return error;
 }
 
-static int alloc_in_call(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
+static int is_out_of_space(int error)
 {
-	struct sas_run_thread *slot = &r->run->threads[sas_thread_slot(t, r)];
+	return error == -ENOMEM || error == -ENOSPC;
+}
+
+/* What the thread has in hand goes back when it is in the way: before a segment is carved, and before an error. */
+static int take_or_flush(struct sas_intent *intent, const struct request *q, struct sas_thread *t, uint64_t *offset)
+{
+	struct sas_region *r = intent->region;
+	struct sas_lease *own = sas_lease_own(t, r);
+	uint64_t n;
+	int error;
+
+	if (own && !sas_lease_has(own, q->size) && q->size < r->segment_size &&
+	    sas_index_find(r, order_of(q->size, SAS_M_UNIT_SHIFT), &n) == -ENOENT)
+		sas_lease_flush(r, own);
+	error = take_locked(intent, q, offset);
+	if (is_out_of_space(error) && own && sas_lease_flush(r, own))
+		error = take_locked(intent, q, offset);
+	return error;
+}
+
+static int alloc_once(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
+{
+	struct request q = { .size = size, .generation = r->generation, .lease = sas_lease_get(r, t, size) };
 	struct sas_intent intent;
 	int error = sas_block_lock(r, t);
 
@@ -465,24 +600,36 @@ static int alloc_in_call(struct sas_region *r, struct sas_thread *t, uint64_t si
 	sas_err_defer();
 	error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
 	if (!error) {
-		error = take_locked(&intent, size, r->generation, 0, offset);
+		error = take_or_flush(&intent, &q, t, offset);
 		sas_intent_commit(&intent);
 	}
 	sas_block_unlock(r, t);
 	sas_err_flush();
-	if (!error)
-		sas_run_count(&slot->counters.allocations);
+	if (!error && !q.lease)
+		sas_run_count(&r->run->threads[sas_thread_slot(t, r)].counters.allocations);
+	return error;
+}
+
+static int alloc_in_call(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
+{
+	int error = alloc_once(r, t, size, offset);
+
+	/* What the dead had in hand is free when they are recovered. */
+	if (is_out_of_space(error) && !sas_has_seized(t, r) && sas_recover(r) > 0)
+		error = alloc_once(r, t, size, offset);
 	return error;
 }
 
 int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
 {
 	struct sas_thread *t;
-	int error = check_size(r, size);
+	int error;
 
-	if (error)
-		return error;
-	error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
+	if (sas_lease_alloc(r, size, offset))
+		return 0;
+	error = check_size(r, size);
+	if (!error)
+		error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (error)
 		return error;
 	return sas_call_result(t, r, alloc_in_call(r, t, size, offset));
@@ -513,9 +660,11 @@ static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
 	unsigned long long address = r->base + offset;
 
 	if (sas_map_look(r, offset, &start, &found, &generation) != 0)
-		return sas_fail(ENOENT, "no block in use begins at %#llx: freed already, or never allocated", address);
+		return not_in_use(r, offset);
 	if (start != offset)
 		return sas_fail(ENOENT, "%#llx lies inside the block at %#llx", address, (unsigned long long)(r->base + start));
+	if (generation == SAS_M_GENERATION_RETIRED)
+		return sas_fail(ENOENT, "the block at %#llx is freed already: SASEpochFree() has deferred that", address);
 	if (generation == 0)
 		return sas_fail(EPERM, "the block at %#llx is the runtime's own", address);
 	if (found != size)
@@ -563,13 +712,30 @@ static int free_small(struct sas_region *r, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+/* Into the thread's hand: 1; 0: not so. */
+static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint64_t size)
+{
+	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
+	uint64_t n = sas_segment_of(r, offset);
+	struct sas_buddy *b;
+	struct sas_map map;
+
+	if (!l || sas_index_segment(r, n, &b) != 0 || sas_map_units(r, n, &map) != 0)
+		return 0;
+	sas_lease_list(r, l, n);
+	sas_lease_make_room(r, l, order);
+	return sas_lease_give(r, l, offset, order);
+}
+
+/* A block in use that may be freed. */
+static int free_checked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
 {
 	struct sas_intent intent;
-	int error = check_block(r, offset, size);
+	int error = sas_segment_need(r, sas_segment_of(r, offset));
 
 	if (!error)
-		error = sas_segment_need(r, sas_segment_of(r, offset));
+	if (!error && free_leased(r, l, offset, size))
+		return 0;
 	if (!error)
 		error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
 	if (error)
@@ -580,36 +746,126 @@ static int free_locked(struct sas_region *r, struct sas_thread *t, uint64_t offs
 	if (error)      /* between the map and the index: the map is right */
 		sas_index_stale(r, sas_segment_of(r, offset));
 	sas_intent_commit(&intent);
+	if (!error)
+		sas_run_count(&r->run->threads[sas_thread_slot(t, r)].counters.frees);
 	return error;
+}
+
+int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	if (size < SAS_M_UNIT || (size & (size - 1)) || size > r->anchor.region_size)
+		return sas_fail(EINVAL, "no block has %llu bytes", (unsigned long long)size);
+	if (offset & (size - 1))
+		return sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
+				(unsigned long long)(r->base + offset), (unsigned long long)size);
+	return 0;
+}
+
+static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
+{
+	int error = check_block(r, offset, size);
+
+	return error ? error : free_checked(r, t, l, offset, size);
 }
 
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 {
-	struct sas_run_thread *slot;
 	struct sas_thread *t;
+	struct sas_lease *l;
 	int error = 0;
 
-	if (size < SAS_M_UNIT || (size & (size - 1)) || size > r->anchor.region_size)
-		error = sas_fail(EINVAL, "no block has %llu bytes", (unsigned long long)size);
-	else if (offset & (size - 1))
-		error = sas_fail(EINVAL, "%#llx is not aligned as a block of %llu bytes is",
-				 (unsigned long long)(r->base + offset), (unsigned long long)size);
+	if (!(offset & (size - 1)) && sas_lease_free(r, offset, size))
+		return 0;
+	error = sas_block_check_shape(r, offset, size);
 	if (!error)
 		error = sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (error)
 		return error;
+	l = sas_lease_get(r, t, size);
 	error = sas_block_lock(r, t);
 	if (!error) {
 		sas_err_defer();
-		error = free_locked(r, t, offset, size);
+		error = free_locked(r, t, l, offset, size);
 		sas_block_unlock(r, t);
 		sas_err_flush();
 	}
-	if (!error) {
-		slot = &r->run->threads[sas_thread_slot(t, r)];
-		sas_run_count(&slot->counters.frees);
-	}
 	return sas_call_result(t, r, error);
+}
+
+/* --- frees that are deferred */
+
+/* The map that holds the block's entry, and where. */
+static int map_of_block(struct sas_region *r, uint64_t offset, uint64_t size, struct sas_map *map, uint64_t *unit)
+{
+	if (size >= r->segment_size) {
+		sas_map_segments(r, map);
+		*unit = sas_segment_of(r, offset);
+		return 0;
+	}
+	*unit = (offset & (r->segment_size - 1)) >> SAS_M_UNIT_SHIFT;
+	return sas_map_units(r, sas_segment_of(r, offset), map);
+}
+
+static uint32_t order_of_block(const struct sas_region *r, uint64_t size)
+{
+	return order_of(size, size < r->segment_size ? SAS_M_UNIT_SHIFT : r->segment_shift);
+}
+
+int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint64_t start, found;
+	uint32_t generation;
+
+	return sas_map_look(r, offset, &start, &found, &generation) == 0 && start == offset && found == size &&
+	       generation == SAS_M_GENERATION_RETIRED;
+}
+
+/* One store changes the generation of a block in use, so M1 to M4 do not notice. It is made without block_lock: of all
+ * who free the same block, which only a broken program does, one wins. */
+int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	uint32_t order = order_of_block(r, size), *entry, used, retired = sas_entry(SAS_M_USED, order, SAS_M_GENERATION_RETIRED);
+	struct sas_map map;
+	uint64_t unit;
+	int error = check_block(r, offset, size);
+
+	if (!error)
+		error = map_of_block(r, offset, size, &map, &unit);
+	if (!error)
+		error = sas_refuse_poisoned(r);
+	if (error)
+		return error;
+	entry = map.entries + unit * map.stride;
+	used = sas_m_load_acquire_u32(entry);
+	/* Publish: from here on it is condemned. A death before leaves it in use. */
+	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || used == retired ||
+	    !sas_m_cas_acq_rel_u32(entry, used, retired))
+		return sas_fail(ENOENT, "another thread frees the block at %#llx", (unsigned long long)(r->base + offset));
+	error = sas_persist(r, entry, sizeof *entry);
+	if (error)
+		sas_m_cas_acq_rel_u32(entry, retired, used);
+	return error;
+}
+
+int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
+{
+	int error = free_checked(r, t, NULL, offset, size);
+
+	if (!error)
+		sas_run_count(&r->run->threads[sas_thread_slot(t, r)].counters.frees);
+	return error;
+}
+
+int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size)
+{
+	struct sas_map map;
+	uint64_t unit;
+	int error = map_of_block(r, offset, size, &map, &unit);
+
+	if (!error)
+		error = retire(r, &map, unit, order_of_block(r, size), offset);
+	sas_index_stale(r, sas_segment_of(r, offset));
+	return error;
 }
 
 /* --- recovery of typed records: table_lock held */

@@ -99,7 +99,8 @@ static int list_carved(struct sas_region *r, uint64_t n, struct list *l)
 		if (!more)
 			break;
 		if (wanted(l, &t))
-			push(l, origin + (at << SAS_M_UNIT_SHIFT), SAS_M_UNIT << t.order, sas_entry_generation(t.entry));
+			push(l, origin + (at << SAS_M_UNIT_SHIFT), SAS_M_UNIT << t.order,
+			     t.state == SAS_M_USED ? sas_entry_generation(t.entry) : 0);
 	}
 	return error;
 }

@@ -152,7 +152,7 @@ static uint64_t entry_offset(const struct sas_check *c, uint64_t n, uint64_t uni
 	return sas_map_of(&c->in->anchor, n) + unit * sizeof(uint32_t);
 }
 
-/* Free space and carved segments belong to no generation. */
+/* Free and carved segments belong to no generation. (In block maps the field of a free entry tells who leases it.) */
 static int has_stray_generation(uint32_t entry)
 {
 	return sas_entry_generation(entry) &&
@@ -198,8 +198,6 @@ static int check_head(struct sas_check *c, struct map_walk *walk, uint64_t unit,
 		walk->head = unit + 1;
 		return 0;
 	}
-	if (has_stray_generation(entry))
-		report_entry(c, walk->n, unit, "free space of a generation", entry);
 	walk->head = unit + sas_entry_units(entry);
 	bytes = sas_entry_units(entry) * SAS_M_UNIT;
 	if (sas_entry_state(entry) == SAS_M_NEVER)

@@ -18,6 +18,7 @@
 #include "anchor.h"
 #include "err.h"
 #include "index.h"
+#include "run_lease.h"
 #include "segment.h"
 
 struct fixed {
@@ -196,8 +197,24 @@ static int broken(struct sas_region *r, const char *what, uint64_t unit)
 			(unsigned long long)unit);
 }
 
-/* Give the free runs of a map to an index. */
-static int build(struct sas_region *r, const struct sas_map *map, struct sas_buddy *b, const char *what)
+/*
+ * A free tile that a living thread leases is as good as taken. A tag that means nothing any more goes: so it cannot
+ * come to mean something when the slot has another life with the same tag (run_lease.h).
+ */
+static int is_leased(struct sas_region *r, uint64_t n, const struct sas_map *map, const struct sas_tile *tile)
+{
+	uint32_t tag = sas_entry_generation(tile->entry);
+
+	if (tag == 0)
+		return 0;
+	if (sas_lease_lives(r, n, tag))
+		return 1;
+	sas_tile_unlease(map, tile->head, tile->order, tile->state);
+	return 0;
+}
+
+/* Give the free runs of a map, that of segment n or (-1) of the segments, to an index. */
+static int build(struct sas_region *r, int64_t n, const struct sas_map *map, struct sas_buddy *b, const char *what)
 {
 	uint64_t unit = 0, from = 0, at;
 	struct sas_tile tile;
@@ -209,7 +226,7 @@ static int build(struct sas_region *r, const struct sas_map *map, struct sas_bud
 		more = sas_tile_next(map, &unit, &tile);
 		if (more < 0)
 			return broken(r, what, at);
-		if (more == 0 || tile.state == SAS_M_USED) {
+		if (more == 0 || tile.state == SAS_M_USED || (n >= 0 && is_leased(r, (uint64_t)n, map, &tile))) {
 			sas_buddy_give_range(b, from, at);
 			from = unit;
 		}
@@ -230,7 +247,7 @@ static int build_fixed(struct sas_region *r)
 	memset(fixed_of(r)->count, 0, sizeof fixed_of(r)->count);
 	memset(fixed_of(r)->bits, 0, (orders(r) + 1) * words * 8);
 	sas_map_segments(r, &map);
-	error = build(r, &map, region_buddy(r), "segment table");
+	error = build(r, -1, &map, region_buddy(r), "segment table");
 	while (!error && sas_tile_next(&map, &unit, &tile) > 0)
 		if (sas_entry_carved(tile.entry))
 			put_bit(unknown(r), tile.head, 1);
@@ -295,7 +312,7 @@ int sas_index_segment(struct sas_region *r, uint64_t n, struct sas_buddy **index
 	if (!error)
 		error = sas_map_units(r, n, &map);
 	if (!error)
-		error = build(r, &map, *index, "block map");
+		error = build(r, (int64_t)n, &map, *index, "block map");
 	if (error)
 		return error;
 	sas_index_update(r, n);

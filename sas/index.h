@@ -51,6 +51,8 @@ int sas_space_take(struct sas_region *r, uint64_t offset, uint64_t size);
 int sas_space_return(struct sas_region *r, int all, uint64_t *bytes);
 /* After a failure: give back what a free run took. Its first 4 KiB, if cleared, stay zero. */
 void sas_space_drop(struct sas_region *r, uint64_t offset, uint64_t size);
+/* The chunk at offset is known to have its space. */
+int sas_space_has(struct sas_region *r, uint64_t offset);
 /* Enough was taken since the last return to look again. */
 int sas_space_due(struct sas_region *r);
 

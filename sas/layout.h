@@ -57,6 +57,7 @@
 #define SAS_M_FREED 1U          /* was used; its first 4 KiB are zero */
 #define SAS_M_DIRTY 2U          /* was used; nothing is known of its bytes */
 #define SAS_M_USED 3U           /* a block; generation 0 is the runtime's own */
+#define SAS_M_GENERATION_RETIRED 0xffffffU      /* of a block whose free was deferred: epoch.h */
 #define SAS_M_ORDER_CARVED 63U  /* segment table only, with USED: one segment, see its block map */
 
 /* The classic header that objects begin with (SASBlockHeader of sasalloc.h): frozen media too. */

@@ -11,22 +11,21 @@
 
 /*
  * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
- * it is the chain of dependent loads that costs. It holds as long as `epoch` is *sas_fork_word, which changes with each leave
- * and fork of the process; and until the thread's books are freed: at SASThreadCleanUp(), and at its end, after which
- * destructors of other libraries may still call.
+ * it is the chain of dependent loads that costs. It holds as long as the stamp is sas_stamp(), and until the thread's books
+ * are freed: at SASThreadCleanUp(), and at its end, after which destructors of other libraries may still call.
  */
 static __thread struct recent {
 	uint64_t base, size;
 	struct sas_locks *locks;
 	struct sas_run_line *lines;
 	const uint32_t *life;           /* of the region: others may remove it */
-	uint32_t epoch;
+	uint32_t stamp;
 } recent __attribute__((tls_model("initial-exec")));
 
 /* The frame of the fast path; NULL: the slow one finds out what to do. */
 static inline struct sas_locks *begin(uint64_t address)
 {
-	if (!LIKELY(address - recent.base < recent.size && recent.epoch == *sas_fork_word && !sas_self->depth &&
+	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_self->depth &&
 		    sas_m_load_relaxed_u32(recent.life) == SAS_M_LIFE_ACTIVE))
 		return NULL;
 	sas_self->depth = 1;
@@ -50,7 +49,7 @@ static void remember(const struct sas_region *r, struct sas_locks *locks)
 	recent.locks = locks;
 	recent.lines = r->run->lines;
 	recent.life = &r->state->life;
-	recent.epoch = *sas_fork_word;
+	recent.stamp = sas_stamp();
 }
 
 void sas_lock_forget_recent(void)
@@ -187,7 +186,7 @@ int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nano
 	t = sas_thread_fast(r);
 	if (t) {
 		error = take_prepared(r, t, address, mode, flags, nanoseconds);
-		sas_thread_fast_end(t);
+		sas_thread_done(t);
 		return error;
 	}
 	error = sas_call_begin(r, SAS_CALL_SLOT, &t);
@@ -328,7 +327,7 @@ static __attribute__((noinline)) int give_slowly(uint64_t address)
 		struct sas_locks *locks = t->member[r->number].locks;
 
 		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
-		sas_thread_fast_end(t);
+		sas_thread_done(t);
 	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
 		struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
 

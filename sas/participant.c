@@ -24,7 +24,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "block.h"
+#include "epoch.h"
+#include "epoch_defer.h"
 #include "err.h"
+#include "lease.h"
 #include "lock.h"
 #include "log.h"
 #include "persist.h"
@@ -36,9 +39,8 @@
 #include "segment.h"
 
 static pthread_key_t thread_key;
-__thread struct sas_thread *sas_self __attribute__((tls_model("initial-exec")));
-volatile uint32_t *sas_fork_word;
-static uint32_t epochs = 1;              /* values of *sas_fork_word so far */
+__thread struct sas_thread *sas_self;
+uint32_t *sas_fork_word;
 
 /* --- slots of threads */
 
@@ -51,11 +53,31 @@ static void give_up(struct sas_membership *m)
 	if (held)
 		sas_note(SAS_ERR_WARNING, "a thread that leaves a region held %u locks in it, which are given back", held);
 	sas_locks_free(m->locks);
+	sas_lease_drop(m->lease);
+	if (m->limbo)
+		sas_limbo_leave(m->limbo);
+	sas_epoch_end_slot(m->run, m->slot);
 	sas_run_page_give_all(m->run, m->slot + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	pthread_mutex_unlock(&slot->life);
 	sas_run_drop(m->run);
 	memset(m, 0, sizeof *m);
+}
+
+/* The free blocks in its hand go back, if the region is still joined: the process lock keeps others from leaving it. */
+static void end_lease(struct sas_thread *t, unsigned number)
+{
+	struct sas_region *r;
+
+	if (!t->member[number].lease)
+		return;
+	t->depth = 1;
+	sas_process_lock();
+	r = sas_load_acquire_ptr(&sas_regions[number].region);
+	if (r && r->serial == t->member[number].serial && sas_region_is_alive(r))
+		sas_lease_end(r, t);
+	sas_process_unlock();
+	t->depth = 0;
 }
 
 static void thread_end(void *arg)
@@ -67,10 +89,12 @@ static void thread_end(void *arg)
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_membership *m = &t->member[i];
 
-		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks)))
+		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
+			end_lease(t, i);
 			give_up(m);
-		else if (m->locks)
+		} else if (m->locks) {
 			sas_locks_free(m->locks);
+		}
 	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)
@@ -183,22 +207,24 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
 	slot->token = r->token;
-	slot->lives++;
+	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
+	sas_store_relaxed_u32(&slot->lease_busy, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
 	m->run = r->run;
 	m->slot = number;
+	m->place = slot;
 	m->serial = r->serial;
-	/* Something is left there when an intent could not be ended. */
+	/* Something is left there when an intent could not be ended. Who only reads has no use for the log. */
 	log = r->flags & SAS_JOIN_READONLY ? NULL : sas_log_at(r, number);
-	if (log)
-		error = sas_log_recover(r, log);
-	else if (!(r->flags & SAS_JOIN_READONLY))
-		error = -EUCLEAN;
+	error = r->flags & SAS_JOIN_READONLY ? 0 : log ? sas_log_recover(r, log) : -EUCLEAN;
+	if (log && error >= 0)
+		error = sas_lease_recover(r, number);
 	/* The last log is always kept for the thread that makes more. */
-	if (log && error >= 0 && number + 1 >= sas_log_available(r))
-		error = sas_log_grow(r, number);
+	if (error >= 0 && number + 1 >= sas_log_available(r))
+		error = r->flags & SAS_JOIN_READONLY ? sas_fail(EAGAIN, "%s: all intent logs but one are in use", r->path)
+						     : sas_log_grow(r, number);
 	if (error < 0)
 		give_up(m);
 	else
@@ -222,8 +248,31 @@ void sas_thread_release(struct sas_region *r)
 
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
-	if (t && sas_thread_slot(t, r) >= 0)
+	if (t && sas_thread_slot(t, r) >= 0) {
+		memset(t->notes, 0, sizeof t->notes);
+		if (sas_region_is_alive(r))
+			sas_lease_end(r, t);
 		give_up(&t->member[r->number]);
+	}
+}
+
+static void note_thread(struct sas_thread *t, const struct sas_region *r)
+{
+	struct sas_note *n = &t->notes[sas_note_index(r)];
+
+	n->region = r;
+	n->stamp = sas_stamp();
+}
+
+/* The kernel makes the word 0 in a child, so the count is kept elsewhere. */
+void sas_threads_look_again(void)
+{
+	static uint32_t stamps = 1;
+
+	if (++stamps == 0)
+		stamps = 1;
+	if (sas_fork_word)
+		__atomic_store_n(sas_fork_word, stamps, __ATOMIC_RELEASE);
 }
 
 /* --- slots of processes */
@@ -288,7 +337,7 @@ static int claim_process_slot(struct sas_region *r, uint32_t *number)
 	return sas_fail(-error, "%s/" SAS_RUN_NAME ": cannot be locked: %s", r->path, strerror(-error));
 }
 
-/* The next generation: 24 bits, never 0, as a map entry holds it. */
+/* The next generation: 24 bits, as a map entry holds it; never 0, nor that of retired blocks. */
 static uint32_t next_generation(struct sas_region *r)
 {
 	uint32_t g;
@@ -297,7 +346,7 @@ static uint32_t next_generation(struct sas_region *r)
 		return sas_m_load_acquire_u32(&r->state->generation) & 0xffffffU;
 	do
 		g = (sas_m_fetch_add_relaxed_u32(&r->state->generation, 1) + 1) & 0xffffffU;
-	while (g == 0);
+	while (g == 0 || g == SAS_M_GENERATION_RETIRED);
 	return g;
 }
 
@@ -335,6 +384,9 @@ static int register_locked(struct sas_region *r)
 	r->token = p->token;
 	p->joined_at = sas_port->now_s();
 	p->read_only = (r->flags & SAS_JOIN_READONLY) != 0;
+	sas_store_relaxed_u32(&p->epoch_light, 0);
+	sas_store_relaxed_u64(&p->epoch_calls, 0);
+	sas_store_relaxed_u64(&p->epoch_bytes, 0);
 	if (!p->read_only)
 		error = mark_in_use(r);
 	if (error) {
@@ -379,18 +431,10 @@ int sas_process_register(struct sas_region *r)
 	return error;
 }
 
-/* Process lock held, or the only thread. */
-void sas_forget_shortcuts(void)
-{
-	if (++epochs == 0)
-		epochs = 1;
-	*sas_fork_word = epochs;
-}
-
 /* table_lock held. */
 void sas_process_unregister(struct sas_region *r, struct sas_living *left)
 {
-	sas_forget_shortcuts();
+	sas_threads_look_again();
 	sas_store_release_u32(&r->run->processes[r->process - 1].state, SAS_RUN_FREE);
 	if (sas_port_is(r->run->fd, r->run->device, r->run->inode))
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(r->process - 1), 1);
@@ -405,6 +449,7 @@ static void forget(struct sas_region *r)
 {
 	r->process = 0;
 	r->generation = 0;
+	sas_store_relaxed_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	if (r->run) {
 		/* It shares the parent's file lock; our references are those of the parent's threads. */
 		sas_port_close_own(r->run->fd, r->run->device, r->run->inode);
@@ -413,23 +458,29 @@ static void forget(struct sas_region *r)
 	}
 }
 
-/* The memory of its locks stays for its next ones: this may be the child of a raw clone(2), where free() could hang. */
+/* The memory of its locks and leases stays for its own: this may be the child of a raw clone(2), where free() could hang. */
 static void forget_thread(struct sas_thread *t)
 {
-	struct sas_thread old = *t;
-
-	memset(t, 0, sizeof *t);
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
-		t->member[i].locks = old.member[i].locks;
-		if (t->member[i].locks)
-			sas_locks_forget(t->member[i].locks);
+		struct sas_membership *m = &t->member[i];
+
+		sas_lease_forget(m->lease);
+		if (m->locks)
+			sas_locks_forget(m->locks);
+		*m = (struct sas_membership){ .locks = m->locks, .lease = m->lease };
 	}
+	memset(t->notes, 0, sizeof t->notes);
+	t->reclaiming = 0;
+	t->depth = 0;
+	t->seized = NULL;
+	t->seizes = 0;
 }
 
 static void in_child(void)
 {
 	if (sas_self)
 		forget_thread(sas_self);
+	sas_epoch_forget();
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
@@ -437,7 +488,7 @@ static void in_child(void)
 		if (r)
 			forget(r);
 	}
-	sas_forget_shortcuts();
+	sas_threads_look_again();
 }
 
 static void after_fork_in_child(void)
@@ -451,12 +502,12 @@ static pthread_once_t started = PTHREAD_ONCE_INIT;
 static void start(void)
 {
 	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static volatile uint32_t always = 1;
+	static uint32_t always = 1;
 
 	sas_fork_word = &always;
 	if (!SAS_MAP_FAILED(page)) {
 		sas_fork_word = page;
-		*sas_fork_word = epochs;
+		*sas_fork_word = 1;
 		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
 			sas_fork_word = &always;
 	}
@@ -495,8 +546,12 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 		sas_process_unlock();
 		sas_err_flush();
 	}
+	if (!error && (needs & SAS_CALL_SLOT) && !r->run)
+		error = sas_fail(EROFS, "%s: joined without " SAS_RUN_NAME, r->path);
 	if (!error && (needs & SAS_CALL_SLOT) && sas_thread_slot(t, r) < 0)
 		error = register_thread(r, t);
+	if (!error && (needs & SAS_CALL_SLOT))
+		note_thread(t, r);
 	return error ? why(r, error) : 0;
 }
 
@@ -506,7 +561,7 @@ int sas_frame_begin(struct sas_thread **thread)
 	int cancel;
 
 	pthread_once(&started, start);
-	if (*sas_fork_word == 0)
+	if (sas_stamp() == 0)
 		in_child();
 	t = this_thread();
 	if (!t)

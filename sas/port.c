@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -218,6 +219,11 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_membarrier(int command)
+{
+	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
+}
+
 static ssize_t linux_fgetxattr(int fd, const char *name, void *value, size_t size)
 {
 	return UNINTERRUPTED(fgetxattr(fd, name, value, size));
@@ -297,6 +303,7 @@ const struct sas_port sas_port_linux = {
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
 	.madvise = linux_madvise,
+	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,
 	.getdents64 = linux_getdents64,
@@ -447,16 +454,6 @@ uint64_t sas_port_pid_namespace(void)
 	return st.st_ino;
 }
 
-/* The decimal number at *text, which then points behind it. */
-static uint64_t parse_decimal(const char **text)
-{
-	uint64_t value = 0;
-
-	for (; **text >= '0' && **text <= '9'; (*text)++)
-		value = value * 10 + (uint64_t)(**text - '0');
-	return value;
-}
-
 /* Behind `count` blank-separated fields, and the blanks that follow them. */
 static const char *skip_fields(const char *text, int count)
 {
@@ -472,23 +469,14 @@ int sas_port_thread_exists(int pid, int tid)
 	return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
 }
 
-uint64_t sas_port_start_time(int pid)
+int sas_port_barrier_join(void)
 {
-	char path[32], text[1024];
-	const char *field;
+	return sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+}
 
-	if (pid <= 0)
-		return 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	if (read_text(path, text, sizeof text) < 0)
-		return 0;
-	/* Field 2 is the program's name in parentheses; it may hold anything, but field 3 follows
-	 * the last parenthesis. The start time is field 22. */
-	field = strrchr(text, ')');
-	if (field == NULL)
-		return 0;
-	field = skip_fields(field, 20);
-	return parse_decimal(&field);
+int sas_port_barrier(void)
+{
+	return sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 }
 
 /* The hexadecimal number at *text, which then points behind it. */

@@ -43,6 +43,7 @@ struct sas_port {
 	int (*mprotect)(void *address, size_t size, int protection);
 	int (*msync)(void *address, size_t size, int flags);
 	int (*madvise)(void *address, size_t size, int advice);                         /* (h) */
+	int (*membarrier)(int command);                 /* MEMBARRIER_CMD_... */
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	int (*fsetxattr)(int fd, const char *name, const void *value, size_t size);
 	ssize_t (*getdents64)(int fd, void *buffer, size_t size);
@@ -75,8 +76,9 @@ void sas_port_boot_id(uint8_t id[16]);
 uint64_t sas_port_pid_namespace(void);
 /* 0: no thread of this process has this id, in our pid namespace. */
 int sas_port_thread_exists(int pid, int tid);
-/* Kernel start time of a process in clock ticks since boot; 0 unknown. */
-uint64_t sas_port_start_time(int pid);
+/* membarrier(2): from now on sas_port_barrier() of any process makes our running threads execute a full fence. */
+int sas_port_barrier_join(void);
+int sas_port_barrier(void);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */
 void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size);
 

@@ -19,11 +19,15 @@
 #include <sys/mman.h>
 #include <string.h>
 #include "block.h"
+#include "epoch.h"
 #include "err.h"
 #include "hold.h"
 #include "index.h"
+#include "lease.h"
 #include "log.h"
+#include "persist.h"
 #include "port.h"
+#include "run_lease.h"
 #include "run_page.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -40,8 +44,11 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	if (r->flags & SAS_JOIN_READONLY)       /* the log is left to who may write */
 		return 0;
 	error = log ? sas_log_recover(r, log) : -EUCLEAN;
+	if (error >= 0)
+		error = sas_lease_recover(r, number);
 	if (error < 0)
 		return error;
+	sas_epoch_end_slot(r->run, number);
 	sas_run_page_give_all(r->run, number + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
 	sas_fetch_add_relaxed_u32(&r->run->header->recoveries, 1);
@@ -50,13 +57,13 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	return 0;
 }
 
-/* 0: alive, or no longer in use; 1: recovered; -errno. */
+/* 0: alive, or no longer in use; 1: recovered; -errno. A slot that was given up may still list segments (lease.h). */
 static int try_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
-	int error;
+	int error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 
-	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED)
+	if (!used && !sas_lease_lists_any(slot))
 		return 0;
 	error = pthread_mutex_trylock(&slot->life);
 	if (error == EBUSY)
@@ -65,9 +72,9 @@ static int try_slot(struct sas_region *r, uint32_t number)
 		error = pthread_mutex_consistent(&slot->life);
 	if (error)
 		return sas_fail(error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(error));
-	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : 0;
+	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : sas_lease_recover(r, number);
 	pthread_mutex_unlock(&slot->life);
-	return error < 0 ? error : 1;
+	return error < 0 ? error : used;
 }
 
 /*
@@ -100,23 +107,38 @@ static int await_holder(struct sas_region *r)
 	return 0;
 }
 
-int sas_recover_locked(struct sas_region *r)
+/* How many threads. */
+static int recover_threads(struct sas_region *r)
 {
-	struct sas_run_header *h = r->run->header;
-	uint32_t top = sas_load_acquire_u32(&h->thread_top), dirty = sas_load_acquire_u32(&h->block_dirty);
-	int count = 0, error;
+	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
+	int count = 0;
 
-	if (r->flags & SAS_JOIN_READONLY)
-		dirty = 0;
-	error = dirty ? await_holder(r) : 0;
-	if (error)
-		return error;
 	for (uint32_t i = 0; i < top; i++) {
-		error = try_slot(r, i);
+		int error = try_slot(r, i);
+
 		if (error < 0)
 			return error;
 		count += error;
 	}
+	return count;
+}
+
+int sas_recover_locked(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	int writes = !(r->flags & SAS_JOIN_READONLY), count = 0, error;
+	uint32_t dirty;
+
+	do {
+		dirty = writes ? sas_load_acquire_u32(&h->block_dirty) : 0;
+		error = dirty ? await_holder(r) : 0;
+		if (!error)
+			error = recover_threads(r);
+		if (error < 0)
+			return error;
+		count += error;
+		/* We may have been the first to take block_lock from a dead holder: then wait for its end as well. */
+	} while (writes && !dirty && sas_load_acquire_u32(&h->block_dirty));
 	/* Nobody has changed anything under the lock since: who takes it while dirty is set lets go again. */
 	if (dirty) {
 		sas_store_relaxed_u64(&h->dirty_owner, 0);
@@ -281,6 +303,11 @@ static void tell(const char *file, uint64_t offset, const char *sentence, void *
 	sas_note(SAS_ERR_WARNING, "%s, offset %#llx: %s", file, (unsigned long long)offset, sentence);
 }
 
+static int is_retired(const struct sas_tile *tile)
+{
+	return tile->state == SAS_M_USED && sas_entry_generation(tile->entry) == SAS_M_GENERATION_RETIRED;
+}
+
 /* Nothing is known of the bytes of free space: some pages are old and some new. */
 static int doubt_map(struct sas_region *r, uint64_t n)
 {
@@ -296,6 +323,11 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 		more = sas_tile_next(&map, &unit, &tile);
 		if (more < 0)
 			return -EUCLEAN;
+		/* Its readers have gone with the boot. An entry in use must not become stale (M2). */
+		if (more && is_retired(&tile)) {
+			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
+			continue;
+		}
 		if (more && tile.state != SAS_M_USED)
 			continue;
 		/* [from, at) is free: cover it with tiles that promise nothing; each swallows whole tiles. */
@@ -312,6 +344,42 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 	return sas_port->msync(map.entries, map.units * sizeof map.entries[0], MS_SYNC);
 }
 
+static int free_retired(struct sas_region *r, const struct sas_map *map, const struct sas_tile *tile)
+{
+	uint32_t *entry = map->entries + tile->head * map->stride;
+
+	if (!is_retired(tile))
+		return 0;
+	sas_tile_free(map, tile->head, tile->order, SAS_M_DIRTY);
+	return sas_persist(r, entry, sizeof *entry);
+}
+
+static int free_retired_in(struct sas_region *r, uint64_t n)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	uint64_t unit = 0;
+	int error = sas_map_units(r, n, &map);
+
+	while (!error && sas_tile_next(&map, &unit, &tile) > 0)
+		error = free_retired(r, &map, &tile);
+	return error;
+}
+
+/* The run file that says who waits for them is lost, and nobody who could see them lives. Each is one store; the indexes are
+ * not built yet. */
+int sas_recover_retired(struct sas_region *r)
+{
+	struct sas_map map;
+	struct sas_tile tile;
+	int error = 0;
+
+	sas_map_segments(r, &map);
+	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;)
+		error = sas_entry_carved(tile.entry) ? free_retired_in(r, tile.head) : free_retired(r, &map, &tile);
+	return error;
+}
+
 int sas_recover_boot(struct sas_region *r)
 {
 	struct sas_map map;
@@ -325,7 +393,7 @@ int sas_recover_boot(struct sas_region *r)
 	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;) {
 		if (sas_entry_carved(tile.entry))
 			error = doubt_map(r, tile.head);
-		else if (tile.state != SAS_M_USED)      /* also where the file is, but not its table entry */
+		else if (tile.state != SAS_M_USED || is_retired(&tile)) /* also where the file is, but not its table entry */
 			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
 	}
 	return error;

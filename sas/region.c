@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block.h"
+#include "epoch_defer.h"
 #include "err.h"
 #include "fault.h"
 #include "index.h"
+#include "lease.h"
 #include "persist.h"
 #include "port.h"
 #include "rank.h"
@@ -29,7 +31,7 @@
 
 struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 sas_u32_t sas_regions_top;
-static struct sas_region *classic_region;
+struct sas_region *sas_classic_region;
 static uint32_t classic_joins;          /* of its joins, those by classic calls */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static uintptr_t range_low, range_high;
@@ -46,8 +48,6 @@ void sas_process_unlock(void)
 	pthread_mutex_unlock(&process_lock);
 	sas_rank_give(SAS_RANK_PROCESS);
 }
-
-struct sas_region *sas_region_default(void) { return __atomic_load_n(&classic_region, __ATOMIC_ACQUIRE); }
 
 void sas_memrange(uintptr_t *low, uintptr_t *high)
 {
@@ -161,6 +161,7 @@ static void publish(struct sas_region *r)
 	if (sas_load_relaxed_u32(&sas_regions_top) <= r->number)
 		sas_store_release_u32(&sas_regions_top, r->number + 1);
 	sas_store_seq_cst_ptr(&slot->region, r);
+	sas_threads_look_again();
 	sas_fault_install();
 }
 
@@ -218,9 +219,9 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 	if (error)
 		goto failed;
 	other = joined_already(r);
-	if (classic && classic_region && other != classic_region) {
+	if (classic && sas_classic_region && other != sas_classic_region) {
 		error = sas_fail(EBUSY, "the classic calls work on %s, which is joined; SASRegionJoin() joins %s beside it",
-				 classic_region->path, r->path);
+				 sas_classic_region->path, r->path);
 		goto failed;
 	}
 	if (other) {
@@ -235,8 +236,8 @@ static int join_locked(const char *path, const SASRegionOptions *o, int classic,
 			*out = r;
 	}
 	if (!error && classic) {
-		classic_joins = classic_region == *out ? classic_joins + 1 : 1;
-		__atomic_store_n(&classic_region, *out, __ATOMIC_RELEASE);
+		classic_joins = sas_classic_region == *out ? classic_joins + 1 : 1;
+		__atomic_store_n(&sas_classic_region, *out, __ATOMIC_RELEASE);
 	}
 failed:
 	if (error && r)
@@ -264,16 +265,16 @@ static void withdraw(struct sas_region *r)
 	struct sas_region_slot *slot = &sas_regions[r->number];
 
 	sas_store_seq_cst_ptr(&slot->region, NULL);
-	sas_forget_shortcuts();
+	sas_threads_look_again();
 	while (sas_load_seq_cst_u32(&slot->handlers))
 		sched_yield();
 	sas_fault_restore();
-	if (classic_region == r)
-		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
+	if (sas_classic_region == r)
+		__atomic_store_n(&sas_classic_region, NULL, __ATOMIC_RELEASE);
 }
 
 /* The last one that writes returns space, and says that there is nothing to recover. table_lock held. */
-static void end_use(struct sas_region *r)
+static void end_use(struct sas_region *r, const struct sas_living *left)
 {
 	uint64_t returned = 0;
 
@@ -281,10 +282,17 @@ static void end_use(struct sas_region *r)
 		return;
 	/* A thread that has seized it may be asleep: then the space stays. */
 	if (sas_block_trylock_raw(r) == 0) {
-		if (!sas_load_acquire_u32(&r->run->header->block_dirty))
+		int dirty = sas_load_acquire_u32(&r->run->header->block_dirty) != 0;
+
+		if (!dirty && left->readers == 0)
+			sas_epoch_reap_locked(r);
+		if (!dirty)
 			sas_space_return(r, 0, &returned);
 		sas_block_unlock_raw(r);
 	}
+	/* Retired blocks are left, which a join without this run file has to look for. */
+	if (sas_epoch_left(r->run))
+		return;
 	/* What was not written is not clean. */
 	if (sas_load_acquire_u32(&r->run->header->poisoned) || sas_persist(r, sas_at(r, 0), r->anchor.anchor_size) != 0)
 		return;
@@ -301,16 +309,19 @@ static void unregister_locked(struct sas_region *r)
 		return;
 	sas_process_unregister(r, &left);
 	if (left.writers == 0 && !sas_intents_pending(r))
-		end_use(r);
+		end_use(r, &left);
 }
 
-static void unregister(struct sas_region *r)
+static void unregister(struct sas_region *r, int unmapped)
 {
 	sas_thread_release(r);
 	if (!r->run || !r->process)
 		return;
 	sas_run_show(r, 1);
 	if (sas_table_lock(r) == 0) {
+		/* Threads that cannot reach it any more: at exit they still run. */
+		if (unmapped)
+			sas_lease_abandon(r);
 		unregister_locked(r);
 		sas_table_unlock(r);
 	}
@@ -321,7 +332,9 @@ static void unregister(struct sas_region *r)
 void sas_region_release(struct sas_region *r)
 {
 	withdraw(r);
-	unregister(r);
+	sas_thread_release(r);
+	sas_epoch_drop(r);
+	unregister(r, 1);
 	sas_region_detach(r);
 }
 
@@ -329,22 +342,37 @@ void sas_region_release(struct sas_region *r)
 void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 {
 	if (classic && --classic_joins == 0)
-		__atomic_store_n(&classic_region, NULL, __ATOMIC_RELEASE);
+		__atomic_store_n(&sas_classic_region, NULL, __ATOMIC_RELEASE);
 	if (--r->count == 0 || all) {
 		sas_region_release(r);
 		discard(r);
 	}
 }
 
+/* Before the last join is undone, outside of all locks: calls that may run now. */
+static int settle(struct sas_region *r)
+{
+	int error = sas_region_known(r);
+
+	if (error || r->count > 1)
+		return error;
+	error = sas_helper_stop(r);
+	if (error >= 0 && sas_epoch_holds(r))
+		sas_epoch_reclaim(r, SAS_RECLAIM_ALL | SAS_RECLAIM_LOOK);
+	return error < 0 ? error : 0;
+}
+
 int sas_region_leave(struct sas_region *r, int classic)
 {
 	struct sas_thread *t;
-	int error = sas_change_begin(&t);
+	int error = settle(r);
 
+	if (!error)
+		error = sas_change_begin(&t);
 	if (error)
 		return error;
 	error = sas_region_known(r);
-	if (!error && !classic && classic_region == r && r->count == classic_joins)
+	if (!error && !classic && sas_classic_region == r && r->count == classic_joins)
 		error = sas_fail(EINVAL, "%s: joined by the classic call alone: SASCleanUp() leaves it", r->path);
 	if (!error)
 		sas_region_leave_locked(r, classic, 0);
@@ -355,7 +383,7 @@ int sas_region_leave(struct sas_region *r, int classic)
 /* After a reset: the same handle and count, on the region that is there now. Process lock held. */
 int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 {
-	int error, classic = classic_region == r;
+	int error, classic = sas_classic_region == r;
 
 	r->next_generation = r->anchor.generation + 1;
 	sas_region_release(r);
@@ -367,7 +395,7 @@ int sas_region_rejoin(struct sas_region *r, const SASRegionOptions *o)
 	r->serial = ++serials;
 	publish(r);
 	if (classic)
-		__atomic_store_n(&classic_region, r, __ATOMIC_RELEASE);
+		__atomic_store_n(&sas_classic_region, r, __ATOMIC_RELEASE);
 	return map_wanted(r);
 }
 
@@ -381,7 +409,7 @@ __attribute__((destructor)) static void leave_at_exit(void)
 		struct sas_region *r = sas_load_acquire_ptr(&sas_regions[i].region);
 
 		if (r && r->process)
-			unregister(r);
+			unregister(r, 0);
 	}
 	pthread_mutex_unlock(&process_lock);
 }

@@ -37,6 +37,9 @@ struct sas_region {
 	struct sas_m_segment *table;
 	struct sas_run *run;            /* NULL: read-only, and SAS.run could not be mapped */
 	uint8_t *mapped;                /* per segment: 1 mapped in this process */
+	sas_u32_t epoch_fences;         /* SAS_FENCES_...: of this process's readers, epoch.h */
+	sas_u32_t epoch_refused;        /* the kernel refused to order other processes' readers */
+	sas_u64_t epoch_looked;         /* for deaths that are not marked: CLOCK_MONOTONIC, ns */
 	sas_u32_t maps;                 /* counts mappings made: tells a repeated fault from a race */
 	sas_u64_t faults, bus_errors;
 	sas_u64_t bus_address;
@@ -69,22 +72,34 @@ extern struct sas_region_slot sas_regions[SAS_REGIONS_MAX];
 extern sas_u32_t sas_regions_top;       /* those at and after it were never used */
 
 struct sas_locks;
+struct sas_lease;
+struct sas_limbo;
 struct sas_membership {
 	uint64_t serial;
 	uint32_t slot;
+	uint32_t nesting;               /* critical sections that it is in: epoch.h */
 	struct sas_run *run;            /* NULL: none */
+	struct sas_run_thread *place;   /* the slot itself */
 	struct sas_locks *locks;        /* NULL: it has taken none here */
+	struct sas_lease *lease;        /* free blocks in hand; NULL: none yet */
+	struct sas_limbo *limbo;        /* what it has deferred: epoch_defer.h */
+	uint64_t reserved;              /* 64 bytes: indexed by a shift */
 };
+
+#define SAS_NOTES 8             /* regions of which a thread knows that it has its place in them */
+struct sas_note { const struct sas_region *region; uint32_t stamp; };
 struct sas_thread {
 	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
+	int reclaiming;                 /* inside deferred calls */
+	struct sas_note notes[SAS_NOTES];
 	struct sas_membership member[SAS_REGIONS_MAX];
 };
 
 /* The calling thread's record, NULL before its first call. Static TLS, so that the fault handler may look. */
-extern __thread struct sas_thread *sas_self __attribute__((tls_model("initial-exec")));
+extern __thread struct sas_thread *sas_self __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* --- small things */
 /* The calling thread's slot in r, or NULL. Async-signal-safe. */

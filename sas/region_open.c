@@ -20,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include "anchor.h"
+#include "epoch_defer.h"
 #include "err.h"
 #include "index.h"
 #include "numa.h"
@@ -252,6 +253,21 @@ static int recover_media(struct sas_region *r)
 	return sas_m_load_acquire_u32(&r->state->clean) ? 0 : sas_recover_all_logs(r);
 }
 
+/* Deferred frees of those that have gone: by their pages; or by the maps, where the run file is another one. */
+static int recover_retired(struct sas_region *r, const struct sas_living *living)
+{
+	sas_u32_t *begun = &r->run->header->epoch_begun;
+	int error = 0;
+
+	if (!sas_load_acquire_u32(begun) && !sas_m_load_acquire_u32(&r->state->clean))
+		error = sas_recover_retired(r);
+	if (!error)
+		sas_store_release_u32(begun, 1);
+	if (!error && living->readers == 0)
+		error = sas_epoch_reap(r);
+	return error;
+}
+
 int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 {
 	int error = 0;
@@ -263,7 +279,8 @@ int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 	/* Whatever happened to the files while nobody wrote does not matter: every index is built again. */
 	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
 	sas_store_relaxed_u32(&r->run->header->poisoned, 0);
-	return recover_media(r);
+	error = recover_media(r);
+	return error ? error : recover_retired(r, living);
 }
 
 /* Without SAS.run nobody knows that we read: the region must be at rest. */

@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include "anchor.h"
+#include "epoch_defer.h"
 #include "err.h"
 #include "inspect.h"
 #include "persist.h"
@@ -155,8 +156,10 @@ static int may_end(const struct sas_region *r)
 int sas_region_remove(struct sas_region *r)
 {
 	struct sas_thread *t;
-	int error = sas_change_begin(&t);
+	int error = sas_helper_end(r);
 
+	if (!error)
+		error = sas_change_begin(&t);
 	if (error)
 		return error;
 	error = may_end(r);
@@ -283,8 +286,10 @@ int sas_region_reset(struct sas_region *r)
 	SASRegionOptions o;
 	struct sas_thread *t;
 	char nodes[4096];
-	int error = sas_change_begin(&t);
+	int error = sas_helper_end(r);
 
+	if (!error)
+		error = sas_change_begin(&t);
 	if (error)
 		return error;
 	error = may_end(r);

@@ -47,12 +47,21 @@ struct sas_run_header {
 	sas_u32_t line_space, line_top; /* lock lines that have file space, and that are in chains */
 	sas_u32_t line_link;            /* the line + 1 that the line at line_top is being chained to */
 	sas_u64_t lock_looked;          /* CLOCK_MONOTONIC, ns: when a waiter last looked for the dead */
+	/* epoch.h */
+	sas_u64_t epoch __attribute__((aligned(64)));   /* even; each look for readers begins the next one */
+	sas_u64_t epoch_safe;           /* what was deferred in an epoch below can be seen by nobody any more */
+	sas_u64_t epoch_limit_bytes, epoch_limit_count; /* of what is held back; 0: the default */
+	sas_u32_t epoch_light;          /* 1: a process with light fences has come */
+	sas_u32_t epoch_begun;          /* 1: since it was formatted a first writer has freed what was retired before */
+	sas_u32_t epoch_orphans;        /* 1: a thread died: it may have left pages of deferred frees */
 	pthread_mutex_t grow_lock __attribute__((aligned(64)));
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
 	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
 	sas_u64_t dirty_owner;          /* the holder that died */
 	sas_u32_t taken;                /* chunks taken since space was last returned */
 	sas_u32_t block_dirty;          /* a holder of block_lock died: recover before the index is used */
+	sas_u32_t seized __attribute__((aligned(64)));  /* lease.h: nobody allocates or frees without block_lock */
+	sas_u32_t unfenced;             /* lease.h: some process relies on membarrier(2) by who seizes */
 };
 
 #define SAS_RUN_FREE 0U
@@ -67,7 +76,10 @@ struct sas_run_process {
 	uint64_t joined_at;
 	uint32_t generation;
 	uint32_t read_only;
-	uint8_t reserved[88];
+	sas_u32_t epoch_light;          /* epoch.h: its readers have light fences */
+	uint32_t reserved_1;
+	sas_u64_t epoch_calls, epoch_bytes;     /* held back, of its threads that have ended */
+	uint8_t reserved[64];
 };
 
 /* Written by the owner alone, with plain stores; anybody reads them. They count on through the slot's lives. */
@@ -81,6 +93,8 @@ struct sas_run_counters {
 };
 
 #define SAS_RUN_HOLDS 16U       /* records in the slot; further ones in pages */
+
+#define SAS_RUN_LEASES 31U      /* segments that a thread leases free tiles of */
 
 /* A thread that has called. 512 bytes. Its intent log has the same number. */
 struct sas_run_thread {
@@ -96,14 +110,18 @@ struct sas_run_thread {
 	uint8_t reserved_1[32];
 	sas_u64_t lock_pending __attribute__((aligned(64)));    /* hold.h */
 	sas_u64_t epoch;                /* epoch.h: 0 outside critical sections */
-	uint8_t reserved_2[48];
+	sas_u64_t epoch_calls, epoch_bytes;     /* deferred calls that it holds back */
+	sas_u64_t epoch_frees, epoch_free_bytes;        /* and frees of blocks */
+	sas_u64_t epoch_seen;           /* the epoch that a look found it behind in, */
+	sas_u64_t epoch_since;          /* and when it first did: CLOCK_MONOTONIC, ns */
 	struct sas_run_counters counters __attribute__((aligned(64)));
 	sas_u64_t lock_wait __attribute__((aligned(64)));       /* hold.h: what it waits for; 0: nothing */
 	sas_u64_t lock_wait_since;      /* CLOCK_REALTIME, ns */
 	sas_u32_t lock_latch;           /* lock_table.h: the bucket + 1 whose latch it may hold */
 	uint8_t reserved_3[44];
 	sas_u32_t holds[SAS_RUN_HOLDS] __attribute__((aligned(64)));    /* hold.h */
-	uint8_t reserved_4[128];
+	sas_u32_t lease_busy;           /* lease.h: it is allocating or freeing without block_lock */
+	sas_u32_t lease_of[SAS_RUN_LEASES];     /* run_lease.h: segment + 1; block_lock */
 };
 
 /* A page that a thread slot owns, for what does not fit into the slot: see run_page.h. */

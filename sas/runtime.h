@@ -16,6 +16,7 @@
 #ifndef SAS_RUNTIME_H
 #define SAS_RUNTIME_H
 
+#include <stddef.h>
 #include "region.h"
 
 struct SASRegionOptions;
@@ -27,7 +28,8 @@ int sas_region_join(const char *path, const struct SASRegionOptions *options, in
 int sas_region_leave(struct sas_region *r, int classic);
 /* Undo one join, or all of them. Process lock held. */
 void sas_region_leave_locked(struct sas_region *r, int classic, int all);
-struct sas_region *sas_region_default(void);
+extern struct sas_region *sas_classic_region __attribute__((visibility("hidden")));
+static inline struct sas_region *sas_region_default(void) { return __atomic_load_n(&sas_classic_region, __ATOMIC_ACQUIRE); }
 /* Checks a handle that a program gave. EINVAL with a sentence. */
 int sas_region_known(const struct sas_region *r);
 int sas_region_rejoin(struct sas_region *r, const struct SASRegionOptions *o);
@@ -73,26 +75,49 @@ int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
 void sas_call_end(struct sas_thread *t);
-extern volatile uint32_t *sas_fork_word;        /* not 0, and another one after each leave and fork; the kernel makes it 0 in a child */
-void sas_forget_shortcuts(void);                /* changes it */
+/*
+ * Not 0, and another one after each join, leave and fork of this process; the kernel makes it 0 in the child of a raw clone(2). What a
+ * thread has noted of a region holds as long as the stamp is the same.
+ */
+extern uint32_t *sas_fork_word __attribute__((visibility("hidden")));
+static inline uint32_t sas_stamp(void) { return __atomic_load_n(sas_fork_word, __ATOMIC_RELAXED); }
+/* All notes of all threads end. Process lock held. */
+void sas_threads_look_again(void);
 static inline int sas_region_is_alive(const struct sas_region *r)
 {
 	return sas_m_load_acquire_u32(&r->state->life) == SAS_M_LIFE_ACTIVE &&
 	       sas_m_load_relaxed_u32(&r->live->generation) == r->anchor.generation;
 }
-/* The frame of calls that take nanoseconds: for a thread that is registered and not inside a call, in a region that is alive.
- * NULL: sas_call_begin() finds out. Cancellation stays as it is: whoever is cancelled asynchronously inside counts as dead. */
-static inline struct sas_thread *sas_thread_fast(struct sas_region *r)
+/* The frame of calls that end in nanoseconds: the thread's record when nothing stands in the way of it (it has a slot in r, is
+ * in no call, r is alive), else NULL: by sas_call_begin(), which finds the reason. Ended by sas_thread_done(). Cancellation
+ * stays as it is: who is cancelled asynchronously in the middle ends inside a call, which counts as death. */
+static inline struct sas_thread *sas_thread_fast(const struct sas_region *r)
 {
 	struct sas_thread *t = sas_self;
 
-	if (!t || t->depth || *sas_fork_word == 0 || t->member[r->number].serial != r->serial || !sas_region_is_alive(r))
+	if (!t || t->depth || sas_stamp() == 0 || t->member[r->number].serial != r->serial || !sas_region_is_alive(r))
 		return 0;
 	t->depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return t;
 }
-static inline void sas_thread_fast_end(struct sas_thread *t)
+/* The same for a handle that a program gave, any pointer, and without the mark of being in a call: the thread has noted that it
+ * has its place there. */
+static inline unsigned sas_note_index(const struct sas_region *r)
+{
+	return (unsigned)((uintptr_t)r >> 12) % SAS_NOTES;
+}
+static inline struct sas_thread *sas_thread_noted(const struct sas_region *r)
+{
+	struct sas_thread *t = sas_self;
+	const struct sas_note *n;
+
+	if (!t || t->depth)
+		return 0;
+	n = &t->notes[sas_note_index(r)];
+	return n->region == r && n->stamp == sas_stamp() ? t : 0;
+}
+static inline void sas_thread_done(struct sas_thread *t)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	t->depth = 0;
@@ -129,6 +154,8 @@ int sas_intents_pending(struct sas_region *r);
 void sas_living_locked(struct sas_region *r, struct sas_living *living);
 /* Another boot, not left cleanly: check and normalise the maps, or -EUCLEAN. */
 int sas_recover_boot(struct sas_region *r);
+/* Free what is retired, by the maps: there is no other word of it. table_lock held, nobody writes. */
+int sas_recover_retired(struct sas_region *r);
 
 /* --- check.c: only what fits together, not the bytes of free space. How many problems; -errno. */
 long sas_check_structure(const char *path, void (*problem)(const char *, uint64_t, const char *, void *), void *arg);

@@ -102,6 +102,14 @@ int sas_space_take(struct sas_region *r, uint64_t offset, uint64_t size)
 	return error;
 }
 
+int sas_space_has(struct sas_region *r, uint64_t offset)
+{
+	uint64_t n = sas_segment_of(r, offset);
+	const uint64_t *backed = keeps_space(r) ? NULL : sas_index_backed(r, n);
+
+	return keeps_space(r) || (backed && is_set(backed, (offset & (r->segment_size - 1)) >> SAS_CHUNK_SHIFT));
+}
+
 /* Punch [offset, +size) of a segment's file; *bytes grows by what the file gave back. */
 static int punch(struct sas_region *r, uint64_t n, int fd, uint64_t offset, uint64_t size, uint64_t *bytes)
 {

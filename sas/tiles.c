@@ -124,6 +124,29 @@ void sas_tile_free(const struct sas_map *map, uint64_t unit, uint32_t order, uin
 	store(map, unit, sas_entry(state, order, 0));
 }
 
+void sas_tile_lease(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t state, uint32_t tag)
+{
+	store(map, unit, sas_entry(state, order, tag));
+}
+
+/* The entries inside a tile that is NEVER are 0 (nobody stores there): they are its units again. */
+void sas_tile_unlease(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t state)
+{
+	store(map, unit, state == SAS_M_NEVER ? 0 : sas_entry(state, order, 0));
+}
+
+int sas_tile_retire(const struct sas_map *map, uint64_t unit, uint32_t used, uint32_t tag)
+{
+	return sas_m_cas_acq_rel_u32(slot(map, unit), used, sas_entry(SAS_M_DIRTY, sas_entry_order(used), tag));
+}
+
+int sas_tile_is_never(const struct sas_map *map, uint64_t unit, uint64_t count)
+{
+	while (count > 0 && load(map, unit + count - 1) == 0)
+		count--;
+	return count == 0;
+}
+
 /* From the end: an entry is cleared before the head that hides it, so each store leaves whole tiles. */
 void sas_tile_forget(const struct sas_map *map, uint64_t unit, uint64_t count)
 {

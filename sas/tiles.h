@@ -6,8 +6,8 @@
  * the 4 KiB units of a segment (stride 1) and the segments of a region (stride 8: an entry is a
  * word of struct sas_m_segment).
  *
- * Locks: every change is made under the region's block lock. Reading needs none: sas_tile_find()
- * gives a tile that was there at some moment of the call.
+ * Locks: every change is made under the region's block lock, but for those between a block and a leased free tile of
+ * the same size (lease.h). Reading needs none: sas_tile_find() gives a tile that was there at some moment of the call.
  * Signals: all are async-signal-safe.
  * Crash: M4 of layout.h. Each function below says which of its stores publishes.
  */
@@ -60,6 +60,15 @@ int sas_tile_isolate(const struct sas_map *map, uint64_t unit, uint32_t order);
 void sas_tile_use(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t generation);
 /* One store: the block at `unit` is free, with the given state. Publishes that. */
 void sas_tile_free(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t state);
+/* One store: the isolated free tile is leased to `tag` (run_lease.h). NEVER: each of its units must be. */
+void sas_tile_lease(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t state, uint32_t tag);
+/* One store: the lease is over. */
+void sas_tile_unlease(const struct sas_map *map, uint64_t unit, uint32_t order, uint32_t state);
+/* The block whose entry was `used` is free: DIRTY, leased to `tag` or (0) to nobody. Publishes that. 0: somebody was
+ * faster. */
+int sas_tile_retire(const struct sas_map *map, uint64_t unit, uint32_t used, uint32_t tag);
+/* All of the units are tiles of their own that are NEVER, and nobody's. */
+int sas_tile_is_never(const struct sas_map *map, uint64_t unit, uint64_t count);
 /* All of the free tiles in [unit, unit + count) are NEVER; their bytes are zero. Aligned as a tile. */
 void sas_tile_forget(const struct sas_map *map, uint64_t unit, uint64_t count);
 

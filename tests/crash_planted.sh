@@ -44,7 +44,7 @@ build() {
 	$CC $CPPFLAGS ${CFLAGS--g -O2} -w -I"$top_builddir" -I"$top_srcdir/include" \
 		-c "$work/sas/$2" -o "$work/fault.o" &&
 		"$top_builddir/libtool" --silent --tag=CC --mode=link $CC ${CFLAGS--g -O2} -o "$work/$1" \
-			"$top_builddir/tests/$1.o" "$top_builddir"/tests/crash/*.o "$work/fault.o" \
+			"$top_builddir/tests/$1.o" "$top_builddir"/tests/crash/*.o "$top_builddir/tests/sandbox.o" "$work/fault.o" \
 			"$top_builddir/libsas_internal.la"
 }
 

@@ -3,60 +3,89 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "help.h"
-#include "sasinspect.h"
+#include "sandbox.h"
 
-static char all_stores[2048];
+static Suite *own_suite;
 
-/* --- directories */
+/* --- the program */
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+static int run_suite(int argc, char **argv)
 {
-	(void)st;
-	(void)where;
-	if (type == FTW_DNR)
-		chmod(path, 0700);
-	return remove(path) != 0;
+	SRunner *runner = srunner_create(own_suite);
+	int failed;
+
+	(void)argc;
+	(void)argv;
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int help_main(Suite *suite)
 {
-	const char *where = getenv("TMPDIR");
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	snprintf(all_stores, sizeof all_stores, "%s/sastest.XXXXXX", where && *where ? where : "/tmp");
-	if (!mkdtemp(all_stores) || chmod(all_stores, 0755) != 0) {
-		perror(all_stores);
-		return EXIT_FAILURE;
-	}
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	nftw(all_stores, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	own_suite = suite;
+	return sandbox_run(run_suite, 0, NULL);
 }
+
+TCase *help_case(Suite *suite, const char *name)
+{
+	TCase *c = tcase_create(name);
+
+	tcase_set_timeout(c, 120);
+	suite_add_tcase(suite, c);
+	return c;
+}
+
+long help_size(long ci, long normal, long full)
+{
+	const char *size = getenv("SAS_TEST_SIZE");
+
+	if (size && strcmp(size, "ci") == 0)
+		return ci;
+	return size && strcmp(size, "long") == 0 ? full : normal;
+}
+
+int help_valgrind(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+
+	return preloaded && strstr(preloaded, "vgpreload") != NULL;
+}
+
+int help_instrumented(void)
+{
+	return HELP_SANITIZED || help_valgrind();
+}
+
+void *help_map(void *block, size_t size)
+{
+	if (block && help_valgrind())
+		SASMapAhead(block, size);
+	return block;
+}
+
+/* --- stores */
 
 char *help_store(void)
 {
-	static char stores[256][sizeof all_stores + 16];
+	static char stores[256][PATH_MAX];
 	static unsigned used;
 	char *store = stores[used++ % 256];
 
-	snprintf(store, sizeof stores[0], "%s/XXXXXX", all_stores);
-	ck_assert_msg(mkdtemp(store) != NULL, "%s: %s", store, strerror(errno));
+	ck_assert_msg(sandbox_directory(store) == 0, "%s: %s", store, strerror(errno));
 	return store;
 }
 
@@ -70,95 +99,16 @@ char *help_path(const char *store, const char *name)
 	return path;
 }
 
-int help_size(void)
+void help_print_problem(const char *file, uint64_t offset, const char *sentence, void *arg)
 {
-	const char *size = getenv("SAS_TEST_SIZE");
-
-	return !size ? 1 : strcmp(size, "ci") == 0 ? 0 : strcmp(size, "long") == 0 ? 2 : 1;
-}
-
-int help_valgrind(void)
-{
-	const char *preloaded = getenv("LD_PRELOAD");
-
-	return preloaded && strstr(preloaded, "vgpreload") != NULL;
-}
-
-int help_instrumented(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	return 1;
-#else
-	return help_valgrind();
-#endif
-}
-
-void *help_map(void *block, size_t size)
-{
-	if (block && help_valgrind())
-		SASMapAhead(block, size);
-	return block;
-}
-
-/* --- regions */
-
-void help_options(SASRegionOptions *options, unsigned flags)
-{
-	SASRegionOptionsInit(options);
-	options->flags = flags;
-	options->base = HELP_BASE;
-	options->regionSize = HELP_REGION;
-	options->segmentSize = HELP_SEGMENT;
-}
-
-SASRegion_t help_join(const char *store, unsigned flags)
-{
-	SASRegionOptions options;
-	SASRegion_t region;
-
-	help_options(&options, flags);
-	region = SASRegionJoin(store, &options);
-	ck_assert_msg(region != NULL, "join: %s", SASLastErrorMessage());
-	return region;
-}
-
-SASRegion_t help_create(const char *store)
-{
-	return help_join(store, SAS_JOIN_CREATE);
-}
-
-void help_leave(SASRegion_t region)
-{
-	ck_assert_msg(SASRegionLeave(region) == 0, "leave: %s", SASLastErrorMessage());
-}
-
-void help_classic(const char *store)
-{
-	setenv("SASSTOREPATH", store, 1);
-	setenv("SAS_BASE", "0x565800000000", 1);
-	setenv("SAS_REGION_SIZE", "64M", 1);
-	setenv("SAS_SEGMENT_SIZE", "2M", 1);
-}
-
-SASRegionInfo help_info(SASRegion_t region)
-{
-	SASRegionInfo info = { .structSize = sizeof info };
-
-	ck_assert_msg(SASRegionGetInfo(region, &info) == 0, "info: %s", SASLastErrorMessage());
-	return info;
-}
-
-/* --- what is on the disk */
-
-static void print_problem(const char *file, uint64_t offset, const char *sentence, void *arg)
-{
-	(void)arg;
+	if (arg)
+		fprintf(stderr, "%s: ", (const char *)arg);
 	fprintf(stderr, "%s: offset %llu: %s\n", file, (unsigned long long)offset, sentence);
 }
 
 void help_clean(const char *store)
 {
-	long problems = SASRegionCheck(store, print_problem, NULL);
+	long problems = SASRegionCheck(store, help_print_problem, NULL);
 
 	ck_assert_msg(problems == 0, "check of %s: %ld: %s", store, problems, SASLastErrorMessage());
 }
@@ -271,7 +221,92 @@ int help_descriptors(void)
 	return count_entries("/proc/self/fd", "") - 1;
 }
 
-/* --- failures */
+/* --- regions */
+
+void help_options(SASRegionOptions *options, unsigned flags)
+{
+	SASRegionOptionsInit(options);
+	options->flags = flags;
+	options->base = HELP_BASE;
+	options->regionSize = HELP_REGION;
+	options->segmentSize = HELP_SEGMENT;
+}
+
+SASRegion_t help_join(const char *store, unsigned flags)
+{
+	SASRegionOptions options;
+	SASRegion_t region;
+
+	help_options(&options, flags);
+	region = SASRegionJoin(store, &options);
+	ck_assert_msg(region != NULL, "join: %s", SASLastErrorMessage());
+	return region;
+}
+
+SASRegion_t help_create(const char *store)
+{
+	return help_join(store, SAS_JOIN_CREATE);
+}
+
+void help_leave(SASRegion_t region)
+{
+	ck_assert_msg(SASRegionLeave(region) == 0, "leave: %s", SASLastErrorMessage());
+}
+
+void help_classic(const char *store)
+{
+	setenv("SASSTOREPATH", store, 1);
+	setenv("SAS_BASE", "0x565800000000", 1);
+	setenv("SAS_REGION_SIZE", "64M", 1);
+	setenv("SAS_SEGMENT_SIZE", "2M", 1);
+}
+
+SASRegionInfo help_info(SASRegion_t region)
+{
+	SASRegionInfo info = { .structSize = sizeof info };
+
+	ck_assert_msg(SASRegionGetInfo(region, &info) == 0, "info: %s", SASLastErrorMessage());
+	return info;
+}
+
+SASInspectInfo help_inspect(const char *store)
+{
+	SASInspectInfo info = { .structSize = sizeof info };
+	SASInspect_t inspect = SASInspectOpen(store);
+
+	ck_assert_msg(inspect != NULL, "inspect: %s", SASLastErrorMessage());
+	ck_assert_msg(SASInspectGetInfo(inspect, &info) == 0, "inspect: %s", SASLastErrorMessage());
+	SASInspectClose(inspect);
+	return info;
+}
+
+SASBlockInfo *help_list(SASRegion_t region, sas_block_kind_t kind, size_t *count)
+{
+	long needed = SASRegionListBlocks(region, kind, NULL, 0), got;
+	SASBlockInfo *list;
+
+	ck_assert_msg(needed >= 0, "%s", SASLastErrorMessage());
+	list = calloc((size_t)needed + 1, sizeof *list);
+	ck_assert_ptr_nonnull(list);
+	got = SASRegionListBlocks(region, kind, list, (size_t)needed);
+	ck_assert_int_eq(got, needed);
+	*count = (size_t)got;
+	return list;
+}
+
+uint64_t help_sum(SASRegion_t region, sas_block_kind_t kind)
+{
+	size_t count;
+	SASBlockInfo *list = help_list(region, kind, &count);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += list[i].size;
+	free(list);
+	return sum;
+}
+
+/* --- what holds */
 
 void help_failed(const char *file, int line, const char *what, int holds, int found, int wanted, ...)
 {
@@ -288,9 +323,16 @@ void help_failed(const char *file, int line, const char *what, int holds, int fo
 	va_end(args);
 }
 
+void must_failed(const char *file, int line, const char *condition)
+{
+	fprintf(stderr, "%s:%d: in process %d: %s does not hold (errno %d, %s)\n", file, line,
+		(int)getpid(), condition, errno, SASLastErrorMessage());
+	_exit(99);
+}
+
 /* --- children */
 
-pid_t help_fork(void (*body)(void *arg), void *arg)
+pid_t help_fork(help_body body, void *arg)
 {
 	pid_t pid;
 
@@ -298,61 +340,51 @@ pid_t help_fork(void (*body)(void *arg), void *arg)
 	pid = fork();
 	ck_assert_msg(pid >= 0, "fork: %s", strerror(errno));
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		body(arg);
 		_exit(0);
 	}
 	return pid;
 }
 
-static int patience(int seconds)
+/* What runs slowly has more time. */
+static int multiplier(void)
 {
 	const char *text = getenv("CK_TIMEOUT_MULTIPLIER");
-	int times = text ? atoi(text) : 1;
+	int number = text ? atoi(text) : 1;
 
-	return seconds * (times > 0 ? times : 1);
+	return number > 0 ? number : 1;
 }
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
-
-/* The signal is blocked, so it stays until somebody takes it; which child it is about is asked each time. */
+/* SIGCHLD is blocked, so that it stays until somebody takes it. That may be another thread: we look again soon. */
 int help_ended(pid_t pid, int milliseconds)
 {
-	uint64_t end = now() + (uint64_t)milliseconds * 1000000U, time;
-	sigset_t set;
+	uint64_t end = help_now() + (uint64_t)milliseconds * 1000000U;
+	const struct timespec soon = { .tv_nsec = 5000000 };
+	siginfo_t info = { .si_pid = 0 };
+	sigset_t set, before;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
 	for (;;) {
-		siginfo_t info = { .si_pid = 0 };
-		struct timespec left;
-
 		ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-		if (info.si_pid == pid)
-			return 1;
-		time = now();
-		if (time >= end)
-			return 0;
-		left.tv_sec = (time_t)((end - time) / 1000000000U);
-		left.tv_nsec = (long)((end - time) % 1000000000U);
-		sigtimedwait(&set, NULL, &left);
+		if (info.si_pid == pid || help_now() >= end)
+			break;
+		sigtimedwait(&set, NULL, &soon);
 	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return info.si_pid == pid;
 }
 
 int help_wait(pid_t pid, int seconds)
 {
-	int status, late = !help_ended(pid, patience(seconds) * 1000);
+	int status, late = !help_ended(pid, seconds * multiplier() * 1000);
 
 	if (late)
 		kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(!late, "a child did not end within %d seconds", patience(seconds));
+	ck_assert_msg(!late, "a child did not end within %d seconds", seconds * multiplier());
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -363,9 +395,16 @@ void help_done(pid_t pid)
 	ck_assert_msg(status == 0, "a child ended with status %d", status);
 }
 
-void help_in_child(void (*body)(void *arg), void *arg)
+void help_in_child(help_body body, void *arg)
 {
 	help_done(help_fork(body, arg));
+}
+
+void help_dies(help_body body, void *arg, int by_signal)
+{
+	int status = help_wait(help_fork(body, arg), 60);
+
+	ck_assert_msg(status == 128 + by_signal, "a child ended with status %d, not by signal %d", status, by_signal);
 }
 
 void help_gate_make(struct help_gate *gate)
@@ -383,7 +422,7 @@ void help_gate_await(struct help_gate *gate)
 	struct pollfd end = { .fd = gate->ends[0], .events = POLLIN };
 	char byte;
 
-	ck_assert_msg(poll(&end, 1, patience(60) * 1000) == 1, "nobody opened the gate");
+	ck_assert_msg(poll(&end, 1, 60 * multiplier() * 1000) == 1, "nobody opened the gate");
 	ck_assert_int_eq(read(gate->ends[0], &byte, 1), 1);
 }
 
@@ -393,16 +432,107 @@ void help_gate_drop(struct help_gate *gate)
 	close(gate->ends[1]);
 }
 
+/* The test keeps its own ends alone, so that the death of the child ends a wait for it. */
+void help_peer_start(struct help_peer *peer, help_body body)
+{
+	help_gate_make(&peer->there);
+	help_gate_make(&peer->back);
+	peer->pid = help_fork(body, peer);
+	close(peer->there.ends[1]);
+	close(peer->back.ends[0]);
+	help_gate_await(&peer->there);
+}
+
+void help_peer_go_on(struct help_peer *peer)
+{
+	help_gate_open(&peer->back);
+	help_gate_await(&peer->there);
+}
+
+void help_peer_end(struct help_peer *peer)
+{
+	help_gate_open(&peer->back);
+	help_done(peer->pid);
+	close(peer->there.ends[0]);
+	close(peer->back.ends[1]);
+}
+
+void help_peer_turn(struct help_peer *peer)
+{
+	help_gate_open(&peer->there);
+	help_gate_await(&peer->back);
+}
+
+void help_handle(int number, help_handler handler, int flags)
+{
+	struct sigaction a;
+
+	memset(&a, 0, sizeof a);
+	a.sa_sigaction = handler;
+	a.sa_flags = flags | SA_SIGINFO;
+	ck_assert_int_eq(sigaction(number, &a, NULL), 0);
+}
+
+/* --- time, random numbers */
+
+uint64_t help_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+uint64_t help_deadline(int seconds)
+{
+	return help_now() + (uint64_t)seconds * (uint64_t)multiplier() * 1000000000U;
+}
+
 void help_spin(uint64_t nanoseconds)
 {
-	uint64_t end = now() + nanoseconds;
+	uint64_t end = help_now() + nanoseconds;
 
-	while (now() < end)
+	while (help_now() < end)
 		continue;
 }
 
+uint64_t help_seed(const char *what)
+{
+	const char *text = getenv("SAS_TEST_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : help_now() ^ (uint64_t)getpid() << 40;
+
+	printf("%s: SAS_TEST_SEED=%#llx\n", what, (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+
+/* splitmix64 */
 uint64_t help_random(uint64_t *state)
 {
-	*state = *state * 6364136223846793005UL + 1442695040888963407UL;
-	return *state >> 33;
+	uint64_t z = *state += 0x9e3779b97f4a7c15U;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
+	return z ^ z >> 31;
+}
+
+/* --- memory */
+
+__attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
+unsigned char load_byte(const void *address)
+{
+	return *(const volatile unsigned char *)address;
+}
+
+__attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
+void store_byte(void *address, unsigned char value)
+{
+	*(volatile unsigned char *)address = value;
+}
+
+int all_zero(const void *bytes, size_t size)
+{
+	const unsigned char *p = bytes;
+
+	return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
 }

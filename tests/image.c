@@ -2,7 +2,6 @@
 #include <config.h>
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "image.h"
+#include "sandbox.h"
 #include "sas/anchor.h"
 #include "sas/hash.h"
 #include "sas/tiles.h"
@@ -18,27 +18,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(99);
-}
-
-void image_directory(char path[4096])
-{
-	const char *where = getenv("TMPDIR");
-
-	snprintf(path, 4096, "%s/sasXXXXXX", where && *where ? where : "/tmp");
-	if (!mkdtemp(path))
-		die(path);
-}
-
-void image_remove_directory(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)) != NULL)
-		unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	rmdir(path);
 }
 
 void image_name(char name[32], uint64_t n)
@@ -173,7 +152,8 @@ void image_make(struct image *m, uint64_t segments)
 	uint64_t units;
 
 	memset(m, 0, sizeof(*m));
-	image_directory(m->path);
+	if (sandbox_directory(m->path))
+		die("image");
 	m->segments = segments;
 	m->table = calloc(segments, sizeof(*m->table));
 	if (!m->table)
@@ -226,9 +206,23 @@ void image_large_block(struct image *m, uint64_t n, uint32_t order, uint32_t gen
 	image_store(m);
 }
 
+void image_sample(struct image *m)
+{
+	image_make(m, 8);
+	image_carve(m, 1);
+	image_entry(m, 1, 0, SAS_M_USED, 0, 5);
+	image_entry(m, 1, 1, SAS_M_FREED, 0, 0);
+	image_entry(m, 1, 2, SAS_M_DIRTY, 1, 0);
+	image_entry(m, 1, 4, SAS_M_USED, 2, 6);
+	image_entry(m, 1, 8, SAS_M_USED, 2, 6);
+	image_entry(m, 1, 12, SAS_M_USED, 2, 7);
+	image_fill(m, 1, 16, 512, SAS_M_NEVER);
+	image_large_block(m, 2, 1, 8);
+}
+
 void image_destroy(struct image *m)
 {
-	image_remove_directory(m->path);
+	sandbox_remove(m->path);
 	free(m->table);
 	m->table = NULL;
 }

@@ -6,12 +6,13 @@
 #ifndef IMAGE_H
 #define IMAGE_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "sas/layout.h"
 
 struct image {
-	char path[4096];
+	char path[PATH_MAX];
 	union {
 		struct sas_m_anchor anchor;
 		uint8_t page[4096];
@@ -24,10 +25,6 @@ struct image {
 #define IMAGE_BASE 0x565900000000UL     /* free under every sanitizer */
 #define IMAGE_SEGMENT (2UL << 20)
 
-/* An empty directory under TMPDIR; image_remove() deletes it with all that is in it. */
-void image_directory(char path[4096]);
-void image_remove_directory(const char *path);
-
 /* A clean region of so many segments of 2 MiB, segment 0 carved and holding the runtime's blocks. */
 void image_make(struct image *m, uint64_t segments);
 /* Segment n as well: carved, never used; with a map of its own where the map area has none for it. */
@@ -39,6 +36,9 @@ void image_entry(struct image *m, uint64_t n, uint64_t unit, uint32_t state, uin
 		 uint32_t generation);
 /* Cover [from, to) units of carved segment n with tiles of this state. */
 void image_fill(struct image *m, uint64_t n, uint64_t from, uint64_t to, uint32_t state);
+/* Eight segments. 1 is carved: 4K used, 4K freed, 8K dirty, three times 16K used, the rest never used; 2 and 3 are
+ * one block; no files from 4 on. */
+void image_sample(struct image *m);
 /* Write the anchor (with its checksum), state page and table. */
 void image_store(struct image *m);
 void image_trailer(struct image *m, uint64_t n);

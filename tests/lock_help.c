@@ -10,6 +10,46 @@
 
 #include "lock_help.h"
 #include "sas/lock.h"
+#include "sas/port.h"
+#include <sassim.h>
+
+char *store, *base;
+SASRegion_t region;
+
+void locks_begin(void)
+{
+	store = help_store();
+	help_classic(store);
+	ck_assert_int_eq(SASJoinRegion(), 0);
+	region = SASRegionDefault();
+	base = (char *)help_info(region).base;
+}
+
+void locks_end(void)
+{
+	if (region) {
+		ck_assert_uint_eq(locks_in_use(region), 0);
+		SASCleanUp();
+	}
+	if (help_files(store, "SAS00000.DAT"))
+		help_clean(store);
+}
+
+static int wait_a_little(const uint32_t *word, uint32_t expected, uint64_t nanoseconds)
+{
+	int error = sas_port_linux.futex_wait(word, expected, nanoseconds < 500000 ? nanoseconds : 500000);
+
+	return error == -ETIMEDOUT && nanoseconds > 500000 ? -EINTR : error;
+}
+
+void interrupt_waits(int on)
+{
+	static struct sas_port port;
+
+	port = sas_port_linux;
+	port.futex_wait = wait_a_little;
+	sas_port = on ? &port : &sas_port_linux;
+}
 
 static struct answer obey(const struct request *r)
 {
@@ -33,7 +73,7 @@ static struct answer obey(const struct request *r)
 		break;
 	}
 	a.error = a.result < 0 ? errno : 0;
-	a.at = now_ns();
+	a.at = help_now();
 	return a;
 }
 
@@ -70,7 +110,7 @@ static void make(struct agent *a)
 void agent_process(struct agent *a)
 {
 	make(a);
-	a->pid = child_start(in_process, a);
+	a->pid = help_fork(in_process, a);
 }
 
 void agent_thread(struct agent *a)
@@ -95,7 +135,7 @@ struct answer agent_answer(struct agent *a)
 {
 	struct answer answer;
 
-	ck_assert_msg(has_answer(a, (SANITIZED || under_valgrind() ? 10 : 1) * PATIENCE * 1000), "a call does not come back");
+	ck_assert_msg(has_answer(a, (HELP_SANITIZED || help_valgrind() ? 10 : 1) * PATIENCE * 1000), "a call does not come back");
 	ck_assert_int_eq(read(a->from[0], &answer, sizeof answer), sizeof answer);
 	return answer;
 }
@@ -131,7 +171,7 @@ void agent_end(struct agent *a)
 {
 	agent_ask(a, (struct request){ .order = END });
 	if (a->pid)
-		ck_assert_int_eq(child_wait(a->pid), 0);
+		help_done(a->pid);
 	else
 		ck_assert_int_eq(pthread_join(a->thread, NULL), 0);
 	drop(a);

@@ -9,11 +9,22 @@
 #include <pthread.h>
 #include <sys/types.h>
 #include <saslock.h>
-#include "block_help.h"
+#include "help.h"
 
 #define READ SasUserLock__READ
 #define WRITE SasUserLock__WRITE
 #define INTENT SasUserLock__INTENT
+
+/* The fixture: a store, and its region joined by the classic call. The end: no lock is held, and the check finds nothing. */
+extern char *store, *base;
+extern SASRegion_t region;              /* NULL: left */
+void locks_begin(void);
+void locks_end(void);
+
+#define LATE_MS (help_instrumented() ? 20000 : 2000)
+
+/* From now on each wait in the kernel, of this process and its children, ends early: a signal every half millisecond. */
+void interrupt_waits(int on);
 
 enum order { TAKE, GIVE, CLASSIC, HELD, END };
 struct request {
@@ -25,7 +36,7 @@ struct request {
 };
 struct answer {
 	int result, error;
-	uint64_t at;                    /* when the call came back: now_ns() */
+	uint64_t at;                    /* when the call came back: help_now() */
 };
 
 /* One order at a time. */

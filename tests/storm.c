@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sasinspect.h>
-#include "block_help.h"
+#include "fixture.h"
 
 #define WORKERS 8
 #define HELD 32
@@ -54,12 +53,12 @@ static uint64_t call_began;
 static void enter(void)
 {
 	__atomic_store_n(&own_place->inside, 1, __ATOMIC_RELEASE);
-	call_began = now_ns();
+	call_began = help_now();
 }
 
 static void leave(uint64_t *longest)
 {
-	uint64_t took = now_ns() - call_began;
+	uint64_t took = help_now() - call_began;
 
 	__atomic_store_n(&own_place->inside, 0, __ATOMIC_RELEASE);
 	if (took > 10000000)
@@ -85,11 +84,11 @@ static int has_stamp(const struct held *h)
 	return memcmp(h->at, &h->stamp, 8) == 0 && memcmp(h->at + h->size - 8, &h->stamp, 8) == 0;
 }
 
-static void take(SASRegion_t region, struct held *held, unsigned *count, uint64_t *state)
+static void take_one(struct held *held, unsigned *count, uint64_t *state)
 {
 	struct held *h = &held[*count];
 
-	h->size = 4096UL << random_below(state, random_below(state, 16) ? 6 : 11);
+	h->size = 4096UL << help_below(state, help_below(state, 16) ? 6 : 11);
 	enter();
 	h->at = SASRegionBlockAlloc(region, h->size);
 	leave(&own_place->longest);
@@ -100,12 +99,12 @@ static void take(SASRegion_t region, struct held *held, unsigned *count, uint64_
 	}
 	must((uintptr_t)h->at % h->size == 0);
 	must(all_zero(h->at, 4096));
-	h->stamp = random_next(state) | 1;
+	h->stamp = help_random(state) | 1;
 	stamp(h);
 	++*count;
 }
 
-static void give(struct held *held, unsigned *count, unsigned k)
+static void give_one(struct held *held, unsigned *count, unsigned k)
 {
 	int error;
 
@@ -118,7 +117,7 @@ static void give(struct held *held, unsigned *count, unsigned k)
 }
 
 /* What the one that was killed here had: nobody else frees it. */
-static void inherit(SASRegion_t region)
+static void inherit(void)
 {
 	SASRegionInfo info = { .structSize = sizeof info };
 	/* The list moves while we look: what we want does not. */
@@ -142,33 +141,32 @@ static void live(uint64_t *state)
 	SASRegionOptions options;
 	struct held held[HELD];
 	unsigned count = 0;
-	SASRegion_t region;
 
 	SASRegionOptionsInit(&options);
 	options.flags = SAS_JOIN_CREATE;
 	options.regionSize = SMALL;
-	options.segmentSize = SEGMENT;
+	options.segmentSize = HELP_SEGMENT;
 	enter();
 	region = SASRegionJoin(store, &options);
 	leave(&own_place->longest_join);
 	must(region != NULL);
 	__atomic_fetch_add(&own_place->joins, 1, __ATOMIC_RELAXED);
-	inherit(region);
-	for (uint64_t i = 50 + random_below(state, 400); i > 0 && !stopped(); i--) {
-		if (count < HELD && (!count || random_below(state, 2)))
-			take(region, held, &count, state);
+	inherit();
+	for (uint64_t i = 50 + help_below(state, 400); i > 0 && !stopped(); i--) {
+		if (count < HELD && (!count || help_below(state, 2)))
+			take_one(held, &count, state);
 		else if (count)
-			give(held, &count, (unsigned)random_below(state, count));
-		if (random_below(state, 300) == 0) {
+			give_one(held, &count, (unsigned)help_below(state, count));
+		if (help_below(state, 300) == 0) {
 			enter();
 			must(SASRegionTrim(region) >= 0);
 			leave(&own_place->longest);
 		}
-		if (random_below(state, 300) == 0)
+		if (help_below(state, 300) == 0)
 			must(SASRegionListBlocks(region, SASBlock__IN_USE, NULL, 0) > 0);
 	}
 	while (count)
-		give(held, &count, count - 1);
+		give_one(held, &count, count - 1);
 	enter();
 	must(SASRegionLeave(region) == 0);
 	leave(&own_place->longest_join);
@@ -176,7 +174,7 @@ static void live(uint64_t *state)
 
 static void work(void *arg)
 {
-	uint64_t state = now_ns() ^ (uint64_t)getpid() << 32;
+	uint64_t state = help_now() ^ (uint64_t)getpid() << 32;
 
 	own_place = arg;
 	while (!stopped())
@@ -188,7 +186,7 @@ static pid_t pids[WORKERS];
 static void start_workers(void)
 {
 	for (int i = 0; i < WORKERS; i++)
-		pids[i] = child_start(work, &board->places[i]);
+		pids[i] = help_fork(work, &board->places[i]);
 }
 
 /* One that ended by itself has found something wrong. */
@@ -215,7 +213,7 @@ static void stop_workers(void)
 {
 	__atomic_store_n(&board->stop, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < WORKERS; i++)
-		ck_assert_int_eq(child_wait(pids[i]), 0);
+		help_done(pids[i]);
 }
 
 static void set_up(void)
@@ -227,12 +225,10 @@ static void set_up(void)
 
 /* --- after the storm, in a child, so that a hang ends */
 
-static SASRegion_t region;
-
 static void free_all(void)
 {
 	size_t count;
-	SASBlockInfo *list = list_of(region, SASBlock__IN_USE, &count);
+	SASBlockInfo *list = help_list(region, SASBlock__IN_USE, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (list[i].generation)
@@ -243,7 +239,7 @@ static void free_all(void)
 /* The index knows each unit that the maps say is free. */
 static void allocate_all(void)
 {
-	uint64_t own = sum_of(region, SASBlock__IN_USE), taken = 0;
+	uint64_t own = help_sum(region, SASBlock__IN_USE), taken = 0;
 	unsigned char *block;
 
 	while ((block = SASRegionBlockAlloc(region, 4096)) != NULL) {
@@ -251,12 +247,12 @@ static void allocate_all(void)
 		taken += 4096;
 	}
 	must(errno == ENOMEM);
-	must(sum_of(region, SASBlock__FREE) == 0);
-	must(sum_of(region, SASBlock__UNCOMMITTED) == 0);
-	must(sum_of(region, SASBlock__FREE_REGION) == 0);
+	must(help_sum(region, SASBlock__FREE) == 0);
+	must(help_sum(region, SASBlock__UNCOMMITTED) == 0);
+	must(help_sum(region, SASBlock__FREE_REGION) == 0);
 	/* What the runtime takes for the maps of further segments is its own. */
-	must(taken == info_of(region).bytesInUse);
-	must(sum_of(region, SASBlock__IN_USE) == SMALL);
+	must(taken == help_info(region).bytesInUse);
+	must(help_sum(region, SASBlock__IN_USE) == SMALL);
 	must(taken >= SMALL - own - SMALL / 64);
 	free_all();
 }
@@ -267,12 +263,12 @@ static void look_after(void *arg)
 
 	region = SASRegionJoin(store, NULL);
 	must(region != NULL);
-	must(info_of(region).participants == 1);
-	*left = info_of(region).blocksInUse;
+	must(help_info(region).participants == 1);
+	*left = help_info(region).blocksInUse;
 	free_all();
-	must(info_of(region).bytesInUse == 0);
+	must(help_info(region).bytesInUse == 0);
 	allocate_all();
-	must(info_of(region).bytesInUse == 0);
+	must(help_info(region).bytesInUse == 0);
 	must(SASRegionLeave(region) == 0);
 	region = SASRegionJoin(store, NULL);
 	must(region != NULL);
@@ -285,7 +281,7 @@ static unsigned long leftovers(void)
 	unsigned long *left = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(left != MAP_FAILED);
-	child_passes(look_after, left);
+	help_in_child(look_after, left);
 	return *left;
 }
 
@@ -308,13 +304,13 @@ static void tell(const char *what, long kills, unsigned long inside, unsigned lo
 	printf("%s: longest call %.1f ms, longest join or leave %.1f ms, %lu of more than 10 ms\n", what,
 	       (double)longest / 1e6, (double)longest_join / 1e6, (unsigned long)slow);
 	/* Eight processes on few processors: a call that is preempted waits for the others' turns. */
-	ck_assert_uint_lt(longest, SANITIZED || under_valgrind() ? 20000000000 : 3000000000);
-	ck_assert_uint_lt(longest_join, SANITIZED || under_valgrind() ? 20000000000 : 3000000000);
+	ck_assert_uint_lt(longest, help_instrumented() ? 20000000000 : 3000000000);
+	ck_assert_uint_lt(longest_join, help_instrumented() ? 20000000000 : 3000000000);
 }
 
 START_TEST(processes_join_allocate_free_and_leave)
 {
-	uint64_t enough = (uint64_t)size_of_test(5000, 200000, 5000000);
+	uint64_t enough = (uint64_t)help_size(5000, 200000, 5000000);
 
 	start_workers();
 	while (beats() < enough) {
@@ -324,7 +320,7 @@ START_TEST(processes_join_allocate_free_and_leave)
 		all_work();
 	}
 	stop_workers();
-	store_is_clean(store);
+	help_clean(store);
 	tell("calm", 0, 0, leftovers());
 }
 END_TEST
@@ -332,25 +328,25 @@ END_TEST
 /* At a random instant: some calls later, and then somewhere in between. */
 static void kill_one(int k, uint64_t *state, unsigned long *inside)
 {
-	uint64_t target = beats() + random_below(state, 300);
+	uint64_t target = beats() + help_below(state, 300);
 
 	ck_assert_msg(until(beats() >= target, PATIENCE), "nobody gets on after a kill");
-	for (uint64_t i = random_below(state, 20000); i > 0; i--)
+	for (uint64_t i = help_below(state, 20000); i > 0; i--)
 		__asm__ volatile("" ::: "memory");
 	kill(pids[k], SIGKILL);
-	ck_assert(WIFSIGNALED(child_wait(pids[k])));
+	ck_assert_int_eq(help_wait(pids[k], PATIENCE), 128 + SIGKILL);
 	*inside += __atomic_load_n(&board->places[k].inside, __ATOMIC_ACQUIRE);
 	board->places[k].inside = 0;
 }
 
 static void kill_often(const char *what, long kills, int at_once)
 {
-	uint64_t state = random_seed(what);
+	uint64_t state = help_seed(what);
 	unsigned long inside = 0;
 
 	start_workers();
 	for (long i = 0; i < kills; i += at_once) {
-		int first = (int)random_below(&state, WORKERS);
+		int first = (int)help_below(&state, WORKERS);
 
 		for (int k = 0; k < at_once; k++)
 			kill_one((first + k) % WORKERS, &state, &inside);
@@ -358,11 +354,11 @@ static void kill_often(const char *what, long kills, int at_once)
 		for (int k = 0; k < at_once; k++) {
 			int n = (first + k) % WORKERS;
 
-			pids[n] = child_start(work, &board->places[n]);
+			pids[n] = help_fork(work, &board->places[n]);
 		}
 	}
 	stop_workers();
-	store_is_clean(store);
+	help_clean(store);
 	tell(what, kills, inside, leftovers());
 	/* Most of a worker's life is in calls. */
 	ck_assert_uint_gt(inside, (unsigned long)kills / 20);
@@ -370,14 +366,14 @@ static void kill_often(const char *what, long kills, int at_once)
 
 START_TEST(survivors_of_kills_go_on)
 {
-	kill_often("storm", size_of_test(60, 300, 5000), 1);
+	kill_often("storm", help_size(60, 300, 5000), 1);
 }
 END_TEST
 
 /* Down to nobody, at times: the next one is the first. */
 START_TEST(kills_of_all_leave_region_to_next)
 {
-	kill_often("storm of all", size_of_test(16, 80, 2000), WORKERS);
+	kill_often("storm of all", help_size(16, 80, 2000), WORKERS);
 }
 END_TEST
 
@@ -386,11 +382,11 @@ int main(void)
 	Suite *suite = suite_create("storm");
 	TCase *c = tcase_create("storm");
 
-	tcase_add_checked_fixture(c, set_up, store_end);
+	tcase_add_checked_fixture(c, set_up, region_end);
 	tcase_set_timeout(c, 600);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, processes_join_allocate_free_and_leave);
 	tcase_add_test(c, survivors_of_kills_go_on);
 	tcase_add_test(c, kills_of_all_leave_region_to_next);
-	return run_suite(suite);
+	return help_main(suite);
 }

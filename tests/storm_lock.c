@@ -46,8 +46,6 @@ static struct {
 	uint64_t value[LOCKS][2];       /* changed by holders of WRITE, one after the other; the halves differ while one does */
 } *board;
 
-static SASRegion_t region;
-static char *base;
 static unsigned self;
 
 static void *at(unsigned n) { return base + 4096 * (uint64_t)n; }
@@ -86,10 +84,10 @@ static void write_place(unsigned n, int mode)
 static int get(unsigned n, sas_userlock_request_t mode, unsigned flags, long milliseconds)
 {
 	struct place *p = &board->places[self];
-	uint64_t began = now_ns(), took;
+	uint64_t began = help_now(), took;
 	int error = SASLockTake(at(n), mode, flags, milliseconds) == 0 ? 0 : errno;
 
-	took = now_ns() - began;
+	took = help_now() - began;
 	if (took > load(&p->longest))
 		__atomic_store_n(&p->longest, took, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->beats, 1, __ATOMIC_RELAXED);
@@ -115,10 +113,10 @@ static void give(unsigned n, sas_userlock_request_t mode, int under)
 
 static void change(unsigned n, uint64_t *state)
 {
-	uint64_t *v = board->value[n], next = random_next(state);
+	uint64_t *v = board->value[n], next = help_random(state);
 
 	__atomic_store_n(&v[0], next, __ATOMIC_RELAXED);
-	for (uint64_t i = random_below(state, 400); i > 0; i--)
+	for (uint64_t i = help_below(state, 400); i > 0; i--)
 		__asm__ volatile("" ::: "memory");
 	__atomic_store_n(&v[1], next, __ATOMIC_RELAXED);
 }
@@ -132,14 +130,14 @@ static void section(unsigned n, sas_userlock_request_t mode, uint64_t *state)
 		change(n, state);
 		return;
 	}
-	for (uint64_t i = random_below(state, 400); i > 0; i--)
+	for (uint64_t i = help_below(state, 400); i > 0; i--)
 		__asm__ volatile("" ::: "memory");
 	must(load(&board->value[n][0]) == first && load(&board->value[n][1]) == second);
 }
 
 static void upgrade(unsigned n, sas_userlock_request_t from, uint64_t *state)
 {
-	if (get(n, WRITE, 0, random_below(state, 4) ? 20 : -1) != 0)
+	if (get(n, WRITE, 0, help_below(state, 4) ? 20 : -1) != 0)
 		return;
 	board->places[self].upgrades++;
 	section(n, WRITE, state);
@@ -149,25 +147,25 @@ static void upgrade(unsigned n, sas_userlock_request_t from, uint64_t *state)
 static void one_round(uint64_t *state, unsigned depth)
 {
 	static const long times[] = { -1, -1, 0, 1, 30 };
-	unsigned n = (unsigned)random_below(state, LOCKS);
-	sas_userlock_request_t mode = (sas_userlock_request_t)random_below(state, 3);
+	unsigned n = (unsigned)help_below(state, LOCKS);
+	sas_userlock_request_t mode = (sas_userlock_request_t)help_below(state, 3);
 
 	/* In any order, so there are circles: one of each is refused. */
 	if (SASLockHeld(at(n)) >= 0)
 		return;
-	if (get(n, mode, random_below(state, 2) ? SAS_LOCK_OWNERDEAD : 0, times[random_below(state, 5)]) != 0)
+	if (get(n, mode, help_below(state, 2) ? SAS_LOCK_OWNERDEAD : 0, times[help_below(state, 5)]) != 0)
 		return;
 	section(n, mode, state);
-	if (mode != WRITE && random_below(state, 4) == 0)
+	if (mode != WRITE && help_below(state, 4) == 0)
 		upgrade(n, mode, state);
-	if (depth < 2 && random_below(state, 4) == 0)
+	if (depth < 2 && help_below(state, 4) == 0)
 		one_round(state, depth + 1);
 	give(n, mode, -1);
 }
 
 static void work(void *arg)
 {
-	uint64_t state = now_ns() ^ (uint64_t)getpid() << 32;
+	uint64_t state = help_now() ^ (uint64_t)getpid() << 32;
 	struct place *p = arg;
 
 	self = (unsigned)(p - board->places);
@@ -177,7 +175,7 @@ static void work(void *arg)
 		for (unsigned i = 0; i < 200 && !stopped(); i++)
 			one_round(&state, 0);
 		/* Its place goes to another thread, at times. */
-		if (random_below(&state, 8) == 0)
+		if (help_below(&state, 8) == 0)
 			SASThreadCleanUp();
 	}
 }
@@ -214,21 +212,9 @@ static int holds_any(int k)
 
 static void set_up(void)
 {
-	store_begin();
-	setenv("SASSTOREPATH", store, 1);
-	setenv("SAS_REGION_SIZE", "64M", 1);
-	setenv("SAS_SEGMENT_SIZE", "2M", 1);
-	ck_assert_int_eq(SASJoinRegion(), 0);
-	region = SASRegionDefault();
-	base = (char *)info_of(region).base;
+	locks_begin();
 	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert(board != MAP_FAILED);
-}
-
-static void tear_down(void)
-{
-	SASCleanUp();
-	store_end();
 }
 
 /* Nothing is held by nobody. */
@@ -268,15 +254,15 @@ static void stop_workers(void)
 {
 	__atomic_store_n(&board->stop, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < WORKERS; i++)
-		ck_assert_int_eq(child_wait(pids[i]), 0);
+		help_done(pids[i]);
 }
 
 START_TEST(living_holders_exclude_each_other)
 {
-	uint64_t enough = (uint64_t)size_of_test(20000, 300000, 20000000);
+	uint64_t enough = (uint64_t)help_size(20000, 300000, 20000000);
 
 	for (int i = 0; i < WORKERS; i++)
-		pids[i] = child_start(work, &board->places[i]);
+		pids[i] = help_fork(work, &board->places[i]);
 	while (beats() < enough) {
 		uint64_t before = beats();
 
@@ -291,17 +277,17 @@ END_TEST
 
 START_TEST(survivors_exclude_each_other_and_go_on)
 {
-	long kills = size_of_test(60, 400, 20000), holding = 0;
-	uint64_t state = random_seed("storm of locks");
+	long kills = help_size(60, 400, 20000), holding = 0;
+	uint64_t state = help_seed("storm of locks");
 
 	for (int i = 0; i < WORKERS; i++)
-		pids[i] = child_start(work, &board->places[i]);
+		pids[i] = help_fork(work, &board->places[i]);
 	for (long i = 0; i < kills; i++) {
-		uint64_t target = beats() + random_below(&state, 200);
-		int k = (int)random_below(&state, WORKERS);
+		uint64_t target = beats() + help_below(&state, 200);
+		int k = (int)help_below(&state, WORKERS);
 
 		ck_assert_msg(until(beats() >= target, PATIENCE), "nobody gets on after a kill");
-		for (uint64_t n = random_below(&state, 20000); n > 0; n--)
+		for (uint64_t n = help_below(&state, 20000); n > 0; n--)
 			__asm__ volatile("" ::: "memory");
 		kill(pids[k], SIGSTOP);
 		ck_assert_int_eq(waitpid(pids[k], &(int){ 0 }, WUNTRACED), pids[k]);
@@ -309,9 +295,9 @@ START_TEST(survivors_exclude_each_other_and_go_on)
 		__atomic_store_n(&board->places[k].dying, 1, __ATOMIC_SEQ_CST);
 		holding += holds_any(k);
 		kill(pids[k], SIGKILL);
-		ck_assert(WIFSIGNALED(child_wait(pids[k])));
+		ck_assert_int_eq(help_wait(pids[k], PATIENCE), 128 + SIGKILL);
 		all_work();
-		pids[k] = child_start(work, &board->places[k]);
+		pids[k] = help_fork(work, &board->places[k]);
 	}
 	stop_workers();
 	look_after();
@@ -323,12 +309,11 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("storm_lock");
-	TCase *c = tcase_create("storm_lock");
+	TCase *c = help_case(suite, "storm_lock");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, locks_end);
 	tcase_set_timeout(c, 900);
-	suite_add_tcase(suite, c);
 	tcase_add_test(c, living_holders_exclude_each_other);
 	tcase_add_test(c, survivors_exclude_each_other_and_go_on);
-	return run_suite(suite);
+	return help_main(suite);
 }

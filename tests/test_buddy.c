@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "../sas/buddy.h"
-#include "block_help.h"
+#include "help.h"
 
 static struct sas_buddy *buddy;
 static unsigned char *guard;
@@ -213,15 +213,15 @@ static void run_model(uint64_t units, uint64_t *state)
 	make(units);
 	memset(is_free, 1, units);
 	sas_buddy_give_range(buddy, 0, units);
-	for (long i = 0; i < size_of_test(2000, 20000, 500000); i++) {
-		if (count && random_below(state, 2)) {
-			size_t k = random_below(state, count);
+	for (long i = 0; i < help_size(2000, 20000, 500000); i++) {
+		if (count && help_below(state, 2)) {
+			size_t k = help_below(state, count);
 
 			memset(is_free + taken[k].at, 1, 1UL << taken[k].order);
 			ck_assert_uint_ge(sas_buddy_give(buddy, taken[k].at, taken[k].order), taken[k].order);
 			taken[k] = taken[--count];
 		} else {
-			uint32_t order = (uint32_t)random_below(state, 7);
+			uint32_t order = (uint32_t)help_below(state, 7);
 			int64_t unit = take(order);
 
 			if (unit < 0)
@@ -247,7 +247,7 @@ static void run_model(uint64_t units, uint64_t *state)
 START_TEST(random_takes_and_gives_agree_with_model)
 {
 	static const uint64_t units[] = { 1, 64, 100, 511, 512, 1000, 4096, 4999 };
-	uint64_t state = random_seed("buddy");
+	uint64_t state = help_seed("buddy");
 
 	for (unsigned i = 0; i < sizeof units / sizeof units[0]; i++)
 		run_model(units[i], &state);
@@ -271,5 +271,5 @@ int main(void)
 	tcase_add_test(c, next_walks_over_runs_of_order);
 	tcase_add_test(c, take_finds_last_run_over_empty_words);
 	tcase_add_test(c, random_takes_and_gives_agree_with_model);
-	return run_suite(suite);
+	return help_main(suite);
 }

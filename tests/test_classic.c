@@ -328,50 +328,40 @@ START_TEST(finder_and_pointers_persist_across_processes)
 }
 END_TEST
 
-struct pair { char *store; struct help_gate there, back; };
-
 static void answer_pointer(void *arg)
 {
-	struct pair *p = arg;
+	struct help_peer *p = arg;
 	int **root;
 
 	ck_assert_int_eq(SASJoinRegionByName(p->store), 0);
 	root = getSASFinder();
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	**root = (int)getpid();
 	*root = SASBlockAlloc(4096);
 	**root = 5;
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	SASCleanUp();
 }
 
 START_TEST(pointers_are_the_same_in_two_processes)
 {
-	struct pair p = { .store = help_store() };
+	struct help_peer p = { .store = help_store() };
 	int **root, *value;
-	pid_t child;
 
-	help_gate_make(&p.there);
-	help_gate_make(&p.back);
 	help_classic(p.store);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	root = SASBlockAlloc(4096);
 	*root = value = SASBlockAlloc(4096);
 	setSASFinder(root);
 	SASCleanUp();
-	child = help_fork(answer_pointer, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, answer_pointer);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	ck_assert_ptr_eq(getSASFinder(), root);
-	help_gate_open(&p.back);
-	help_gate_await(&p.there);
-	ck_assert_int_eq(*value, child);
+	help_peer_go_on(&p);
+	ck_assert_int_eq(*value, p.pid);
 	ck_assert_ptr_ne(*root, value);
 	ck_assert_int_eq(**root, 5);
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	SASCleanUp();
 	help_works(p.store);
 }
@@ -576,7 +566,7 @@ END_TEST
 
 static void try_alloc(void *arg)
 {
-	struct pair *p = arg;
+	struct help_peer *p = arg;
 
 	ck_assert_int_eq(SASJoinRegionByName(p->store), 0);
 	help_gate_open(&p->there);
@@ -587,45 +577,34 @@ static void try_alloc(void *arg)
 
 START_TEST(seize_keeps_others_out_until_release)
 {
-	struct pair p = { .store = help_store() };
-	pid_t child;
+	struct help_peer p = { .store = help_store() };
+	char byte;
 
-	help_gate_make(&p.there);
 	help_classic(p.store);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	SASSeize();
 	SASSeize();
 	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	child = help_fork(try_alloc, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, try_alloc);
 	SASRelease();
 	SASResetSem();          /* never breaks the lock of who lives */
 	help_spin(20000000);
 	ck_assert_int_eq(fcntl(p.there.ends[0], F_SETFL, O_NONBLOCK), 0);
-	ck_assert_int_eq(read(p.there.ends[0], &p.back, 1), -1);
+	ck_assert_int_eq(read(p.there.ends[0], &byte, 1), -1);
 	ck_assert_int_eq(fcntl(p.there.ends[0], F_SETFL, 0), 0);
 	SASRelease();
 	help_gate_await(&p.there);
-	help_done(child);
+	help_done(p.pid);
 	help_fails((SASRelease(), 1), EPERM, "not seized");
 	SASCleanUp();
 	help_works(p.store);
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *c = tcase_create(name);
-
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(s, c);
-	return c;
-}
-
 int main(void)
 {
 	Suite *s = suite_create("classic");
-	TCase *classic = add_case(s, "classic"), *share = add_case(s, "share"), *list = add_case(s, "list");
+	TCase *classic = help_case(s, "classic"), *share = help_case(s, "share"), *list = help_case(s, "list");
 
 	tcase_add_test(classic, classic_calls_before_join_fail);
 	tcase_add_test(classic, join_by_environment_creates_region);

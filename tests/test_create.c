@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -599,7 +598,7 @@ static void try_fifos(void *arg)
 START_TEST(fifos_are_refused_and_nobody_waits_for_them)
 {
 	umask(022);
-	ck_assert_int_eq(help_wait(help_fork(try_fifos, NULL), 30), 0);
+	help_in_child(try_fifos, NULL);
 }
 END_TEST
 
@@ -693,30 +692,23 @@ START_TEST(counts_in_run_file_beyond_its_size_are_not_followed)
 }
 END_TEST
 
-struct live { char *store; struct help_gate there, back; };
-
 static void stay_joined(void *arg)
 {
-	struct live *l = arg;
+	struct help_peer *l = arg;
 	SASRegion_t region = help_join(l->store, 0);
 
 	help_succeeds(SASRegionBlockAlloc(region, 4096) != NULL);
-	help_gate_open(&l->there);
-	help_gate_await(&l->back);
+	help_peer_turn(l);
 	help_leave(region);
 }
 
 /* A participant that uses another C library, or another host: its file lock says that it lives. */
 START_TEST(run_file_of_other_layout_in_use_gives_ebusy)
 {
-	struct live l = { .store = make_store() };
+	struct help_peer l = { .store = make_store() };
 	uint64_t layout, other = 12345;
-	pid_t child;
 
-	help_gate_make(&l.there);
-	help_gate_make(&l.back);
-	child = help_fork(stay_joined, &l);
-	help_gate_await(&l.there);
+	help_peer_start(&l, stay_joined);
 	transfer(l.store, "SAS.run", offsetof(struct sas_run_header, layout), &layout, sizeof layout, 0);
 	transfer(l.store, "SAS.run", offsetof(struct sas_run_header, layout), &other, sizeof other, 1);
 	help_fails(try_join(l.store, 0) == NULL, EBUSY, l.store, "SAS.run", "in use");
@@ -726,8 +718,7 @@ START_TEST(run_file_of_other_layout_in_use_gives_ebusy)
 	help_fails(try_join(l.store, 0) == NULL, EBUSY, l.store, "SAS.run", "in use");
 	transfer(l.store, "SAS.run", offsetof(struct sas_run_header, boot_id), &layout, sizeof layout, 1);
 	accepted(l.store, 0);
-	help_gate_open(&l.back);
-	help_done(child);
+	help_peer_end(&l);
 	help_works(l.store);
 }
 END_TEST
@@ -765,47 +756,33 @@ static void join_copy(void *arg)
 START_TEST(copied_run_file_with_slots_and_locks_of_others_is_not_believed)
 {
 	static const char *const files[] = { ANCHOR, FIRST, SECOND, "SAS.run" };
-	struct live l = { .store = make_store() };
+	struct help_peer l = { .store = make_store() };
 	char *copy = help_store(), *seized = help_store();
-	pid_t child;
 
-	help_gate_make(&l.there);
-	help_gate_make(&l.back);
-	child = help_fork(stay_joined, &l);
-	help_gate_await(&l.there);
+	help_peer_start(&l, stay_joined);
 	for (int i = 0; i < 4; i++)
 		copy_file(l.store, copy, files[i]);
-	help_gate_open(&l.back);
-	help_done(child);
-	ck_assert_int_eq(help_wait(help_fork(join_copy, copy), 20), 0);
+	help_peer_end(&l);
+	help_in_child(join_copy, copy);
 	ck_assert_int_eq(SASJoinRegionByName(l.store), 0);
 	SASSeize();
 	for (int i = 0; i < 4; i++)
 		copy_file(l.store, seized, files[i]);
 	SASRelease();
 	SASCleanUp();
-	ck_assert_int_eq(help_wait(help_fork(join_copy, seized), 20), 0);
+	help_in_child(join_copy, seized);
 	help_clean(copy);
 	help_clean(seized);
 	help_works(l.store);
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *c = tcase_create(name);
-
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(s, c);
-	return c;
-}
-
 int main(void)
 {
 	Suite *s = suite_create("create");
-	TCase *make = add_case(s, "make"), *leftover = add_case(s, "leftover"),
-	      *anchor = add_case(s, "anchor"), *segment = add_case(s, "segment"),
-	      *kind = add_case(s, "kind"), *run = add_case(s, "run");
+	TCase *make = help_case(s, "make"), *leftover = help_case(s, "leftover"),
+	      *anchor = help_case(s, "anchor"), *segment = help_case(s, "segment"),
+	      *kind = help_case(s, "kind"), *run = help_case(s, "run");
 
 	umask(022);
 	tcase_add_test(make, create_writes_what_the_options_say);

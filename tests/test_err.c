@@ -4,7 +4,6 @@
  */
 #include <config.h>
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "../sas/err.h"
+#include "help.h"
 
 #define TOLD_MAX 64
 
@@ -26,8 +26,7 @@ static struct {
 	char sentence[SAS_ERR_SENTENCE];
 } told[TOLD_MAX];
 static int told_count;
-static char directory[] = "/tmp/sas-test-err.XXXXXX";
-static char log_path[64];
+static char *log_path;
 
 static void collect(int level, const char *sentence, void *arg)
 {
@@ -41,15 +40,7 @@ static void set_up(void)
 {
 	unsetenv("SAS_LOG");
 	told_count = 0;
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(log_path, sizeof log_path, "%s/log", directory);
-}
-
-static void tear_down(void)
-{
-	unlink(log_path);
-	ck_assert_int_eq(rmdir(directory), 0);
-	strcpy(directory + strlen(directory) - 6, "XXXXXX");
+	log_path = help_path(help_store(), "log");
 }
 
 /* Set SAS_LOG to LEVEL:FILE, as the library reads it once per process. */
@@ -431,19 +422,17 @@ END_TEST
 
 START_TEST(log_on_descriptor_that_became_another_file_is_not_written)
 {
-	char other_path[80];
+	char *other_path = help_path(help_store(), "other");
 	struct stat st;
 	int other;
 
 	open_log("error");
-	snprintf(other_path, sizeof other_path, "%s/other", directory);
 	other = open(other_path, O_RDWR | O_CREAT, 0600);
 	ck_assert_int_ge(other, 0);
 	for (int fd = STDERR_FILENO + 1; fd < other; fd++)
 		dup2(other, fd);
 	sas_fail(EIO, "must not be written");
 	ck_assert_int_eq(fstat(other, &st), 0);
-	unlink(other_path);
 	ck_assert_int_eq(st.st_size, 0);
 }
 END_TEST
@@ -461,9 +450,8 @@ END_TEST
 
 START_TEST(log_on_symbolic_link_is_refused_with_sentence)
 {
-	char target[80];
+	char *target = help_path(help_store(), "target");
 
-	snprintf(target, sizeof target, "%s/target", directory);
 	ck_assert_int_eq(symlink(target, log_path), 0);
 	open_log("error");
 	sas_fail(EIO, "goes nowhere");
@@ -582,19 +570,12 @@ int main(void)
 	static void (*const add[])(TCase *) = { add_sentence_tests, add_sink_tests, add_log_tests };
 	static const char *const names[] = { "sentence", "sink", "log" };
 	Suite *suite = suite_create("err");
-	SRunner *runner;
-	int failed;
 
 	for (unsigned i = 0; i < 3; i++) {
-		TCase *tests = tcase_create(names[i]);
+		TCase *tests = help_case(suite, names[i]);
 
-		tcase_add_checked_fixture(tests, set_up, tear_down);
+		tcase_add_checked_fixture(tests, set_up, NULL);
 		add[i](tests);
-		suite_add_tcase(suite, tests);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return help_main(suite);
 }

@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,47 +14,22 @@
 #include <unistd.h>
 
 #include <sassim.h>
-#include "block_help.h"
-
-#define LAZY 8U
-
-static SASRegion_t region;
-static unsigned char *at[LAZY];
-
-static void set_up(void)
-{
-	store_begin();
-	region = store_create(GIB, SEGMENT, 0);
-	for (unsigned i = 0; i < LAZY; i++) {
-		at[i] = SASRegionBlockAlloc(region, SEGMENT);
-		ck_assert_ptr_nonnull(at[i]);
-		memset(at[i], 0x30 + (int)i, 4096);
-	}
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
-}
-
-static void tear_down(void)
-{
-	if (region)
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
-}
+#include "fixture.h"
 
 static void touch_all(void *arg)
 {
 	(void)arg;
 	for (unsigned i = 0; i < LAZY; i++)
-		must(load_byte(at[i]) == 0x30 + i);
+		must(load_byte(at[i]) == value(i));
 }
 
 START_TEST(child_touches_segments_that_parent_had_not)
 {
-	child_passes(touch_all, NULL);
-	ck_assert_uint_eq(info_of(region).faults, 0);
+	help_in_child(touch_all, NULL);
+	ck_assert_uint_eq(help_info(region).faults, 0);
 	touch_all(NULL);
-	ck_assert_uint_eq(info_of(region).faults, LAZY);
-	child_passes(touch_all, NULL);
+	ck_assert_uint_eq(help_info(region).faults, LAZY);
+	help_in_child(touch_all, NULL);
 }
 END_TEST
 
@@ -77,8 +50,8 @@ static void touch_in_grandchild(void *arg)
 
 START_TEST(grandchild_works)
 {
-	child_passes(touch_in_grandchild, NULL);
-	ck_assert_uint_eq(info_of(region).blocksInUse, LAZY + 2);
+	help_in_child(touch_in_grandchild, NULL);
+	ck_assert_uint_eq(help_info(region).blocksInUse, LAZY + 2);
 }
 END_TEST
 
@@ -90,25 +63,25 @@ static void is_a_participant(void *arg)
 
 	block = SASRegionBlockAlloc(region, 4096);
 	must(block != NULL);
-	must(info_of(region).participants == 2);
-	must(info_of(region).threads == 2);
-	must(info_of(region).generation != parent);
-	must(SASBlockFind(block, &found) == 0 && found.generation == info_of(region).generation);
+	must(help_info(region).participants == 2);
+	must(help_info(region).threads == 2);
+	must(help_info(region).generation != parent);
+	must(SASBlockFind(block, &found) == 0 && found.generation == help_info(region).generation);
 	must(SASBlockFree(block, 4096) == 0);
 }
 
 START_TEST(child_is_a_participant_of_its_own)
 {
-	uint32_t generation = info_of(region).generation;
+	uint32_t generation = help_info(region).generation;
 
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	child_passes(is_a_participant, &generation);
-	child_passes(is_a_participant, &generation);
-	ck_assert_uint_eq(info_of(region).generation, generation);
+	help_in_child(is_a_participant, &generation);
+	help_in_child(is_a_participant, &generation);
+	ck_assert_uint_eq(help_info(region).generation, generation);
 	/* It ended without a leave: that is a death, and its place is free again. */
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).participants, 1);
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 }
 END_TEST
 
@@ -126,9 +99,9 @@ static void leave_it(void *arg)
 START_TEST(leave_of_child_is_not_parents)
 {
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	child_passes(leave_it, NULL);
-	child_passes(leave_it, NULL);
-	ck_assert_uint_eq(info_of(region).participants, 1);
+	help_in_child(leave_it, NULL);
+	help_in_child(leave_it, NULL);
+	ck_assert_uint_eq(help_info(region).participants, 1);
 	touch_all(NULL);
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
 }
@@ -143,7 +116,7 @@ static void wait_and_work(void *arg)
 	must(read(go[0], &byte, 1) == 1);
 	touch_all(arg);
 	must(SASRegionBlockAlloc(region, 4096) != NULL);
-	must(info_of(region).participants == 1);
+	must(help_info(region).participants == 1);
 	must(SASRegionLeave(region) == 0);
 }
 
@@ -154,11 +127,10 @@ START_TEST(child_outlives_leave_of_parent)
 
 	ck_assert_int_eq(pipe(go), 0);
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	pid = child_start(wait_and_work, NULL);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
+	pid = help_fork(wait_and_work, NULL);
+	region_leave();
 	ck_assert_int_eq(write(go[1], "", 1), 1);
-	ck_assert_int_eq(child_wait(pid), 0);
+	help_done(pid);
 }
 END_TEST
 
@@ -185,9 +157,9 @@ START_TEST(parent_killed_while_child_lives_is_recovered)
 {
 	ck_assert_int_eq(pipe(go), 0);
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	child_dies(fork_and_die, NULL, SIGKILL);
+	help_dies(fork_and_die, NULL, SIGKILL);
 	ck_assert_int_eq(SASRegionRecover(region), 1);
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
 	ck_assert_int_eq(write(go[1], "", 1), 1);
 }
@@ -206,7 +178,7 @@ START_TEST(child_holds_nothing_of_parent)
 {
 	ck_assert_int_eq(SASJoinRegionByName(store), 0);
 	SASSeize();
-	child_passes(seize_is_not_inherited, NULL);
+	help_in_child(seize_is_not_inherited, NULL);
 	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
 	SASRelease();
 	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
@@ -263,14 +235,14 @@ START_TEST(fork_while_threads_are_inside_calls)
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, i < 4 ? call_always : join_always,
 						store), 0);
-	for (long i = 0; i < size_of_test(20, 200, 5000); i++)
-		child_passes(allocate_and_free, NULL);
+	for (long i = 0; i < help_size(20, 200, 5000); i++)
+		help_in_child(allocate_and_free, NULL);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
 		ck_assert_ptr_eq(result, store);
 	}
-	ck_assert_uint_eq(info_of(region).blocksInUse, LAZY);
+	ck_assert_uint_eq(help_info(region).blocksInUse, LAZY);
 }
 END_TEST
 #endif
@@ -284,10 +256,10 @@ static void do_nothing(void *arg)
 START_TEST(child_that_never_calls_is_nobody)
 {
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	child_passes(do_nothing, NULL);
-	child_passes(touch_all, NULL);
-	ck_assert_uint_eq(info_of(region).participants, 1);
-	ck_assert_uint_eq(info_of(region).recoveries, 0);
+	help_in_child(do_nothing, NULL);
+	help_in_child(touch_all, NULL);
+	ck_assert_uint_eq(help_info(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).recoveries, 0);
 }
 END_TEST
 
@@ -301,11 +273,11 @@ static void exit_at_once(void *arg)
 START_TEST(child_that_exits_without_leave_is_recovered)
 {
 	for (int i = 0; i < 5; i++)
-		child_passes(exit_at_once, store);
+		help_in_child(exit_at_once, store);
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).participants, 1);
-	ck_assert_uint_eq(info_of(region).threads, 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, LAZY + 5);
+	ck_assert_uint_eq(help_info(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).blocksInUse, LAZY + 5);
 }
 END_TEST
 
@@ -320,16 +292,16 @@ START_TEST(child_of_raw_clone_works)
 		if (pid == 0) {
 			touch_all(NULL);
 			must(SASRegionBlockAlloc(region, 4096) != NULL);
-			must(info_of(region).participants == 2);
+			must(help_info(region).participants == 2);
 			must(SASRegionLeave(region) == 0);
 			_exit(0);
 		}
 		ck_assert_int_gt(pid, 0);
-		ck_assert_int_eq(child_wait(pid), 0);
+		help_done(pid);
 	}
-	ck_assert_uint_eq(info_of(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).participants, 1);
 	ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 4096));
-	ck_assert_uint_eq(info_of(region).blocksInUse, LAZY + 7);
+	ck_assert_uint_eq(help_info(region).blocksInUse, LAZY + 7);
 }
 END_TEST
 
@@ -338,7 +310,7 @@ int main(void)
 	Suite *suite = suite_create("fork");
 	TCase *c = tcase_create("fork");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, lazy_begin, region_end);
 	tcase_set_timeout(c, 240);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, child_touches_segments_that_parent_had_not);
@@ -353,7 +325,7 @@ int main(void)
 #endif
 	tcase_add_test(c, child_that_never_calls_is_nobody);
 	tcase_add_test(c, child_that_exits_without_leave_is_recovered);
-	if (!SANITIZED && !under_valgrind())
+	if (!help_instrumented())
 		tcase_add_test(c, child_of_raw_clone_works);
-	return run_suite(suite);
+	return help_main(suite);
 }

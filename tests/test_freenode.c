@@ -4,7 +4,6 @@
  */
 #include <config.h>
 
-#include <check.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #include <freenode.h>
+#include "help.h"
 
 #define ARENA 4096UL
 
@@ -369,9 +369,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("freenode");
-	TCase *tests = tcase_create("calls");
-	SRunner *runner;
-	int failed;
+	TCase *tests = help_case(suite, "calls");
 
 	tcase_add_checked_fixture(tests, set_up, NULL);
 	tcase_add_test(tests, init_refuses_bad_arguments);
@@ -392,10 +390,5 @@ int main(void)
 	tcase_add_test(tests, totals_count_bytes_nodes_and_largest);
 	tcase_add_test(tests, calls_on_broken_list_give_euclean);
 	tcase_add_loop_test(tests, random_calls_agree_with_model, 0, 8);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return help_main(suite);
 }

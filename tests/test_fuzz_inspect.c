@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "image.h"
+#include "sandbox.h"
 #include "sas/anchor.h"
 #include "sas/port.h"
 #include "sas/run.h"
@@ -212,7 +213,6 @@ static void fail(const char *what)
 {
 	fprintf(stderr, "test_fuzz_inspect: SAS_FUZZ_SEED=%lu: %s: %s\n", current, what,
 		SASLastErrorMessage());
-	image_destroy(&m);
 	exit(1);
 }
 
@@ -391,12 +391,14 @@ static unsigned long number_of(const char *name, unsigned long otherwise)
 	return text && *text ? strtoul(text, NULL, 0) : otherwise;
 }
 
-int main(void)
+static int run_rounds(int argc, char **argv)
 {
 	const char *size = getenv("SAS_TEST_SIZE");
 	unsigned long usual = !size ? 3000 : strcmp(size, "long") == 0 ? 200000 : 300;
 	unsigned long rounds = number_of("SAS_FUZZ_ROUNDS", usual), first = number_of("SAS_FUZZ_SEED", 1);
 
+	(void)argc;
+	(void)argv;
 	signal(SIGALRM, die_of);
 	signal(SIGSEGV, die_of);
 	signal(SIGBUS, die_of);
@@ -413,4 +415,9 @@ int main(void)
 	image_destroy(&m);
 	printf("%lu rounds from seed %lu\n", rounds, first);
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return sandbox_run(run_rounds, argc, argv);
 }

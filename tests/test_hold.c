@@ -9,7 +9,7 @@
 
 #include <string.h>
 #include <saslock.h>
-#include "block_help.h"
+#include "lock_help.h"
 #include "sas/hold.h"
 #include "sas/region.h"
 
@@ -18,25 +18,17 @@
 #define LATER 42U
 #define LOCK (1000U << 2 | 1U)
 
-static SASRegion_t region;
 static struct sas_run *run;
 static struct sas_lock *lock;
 
 static void set_up(void)
 {
-	store_begin();
-	region = store_create(64 * MIB, SEGMENT, 0);
+	locks_begin();
 	run = region->run;
 	/* The thread has a slot, the table has lines. */
-	ck_assert_int_eq(SASLockTry((void *)region->base, SasUserLock__READ), 0);
-	ck_assert_int_eq(SASLockGive((void *)region->base), 0);
+	ck_assert_int_eq(SASLockTry(base, READ), 0);
+	ck_assert_int_eq(SASLockGive(base), 0);
 	lock = sas_lock_at(run, LOCK);
-}
-
-static void tear_down(void)
-{
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
 }
 
 static uint64_t word_now(void)
@@ -201,15 +193,13 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("hold");
-	TCase *c = tcase_create("hold");
+	TCase *c = help_case(suite, "hold");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
-	tcase_set_timeout(c, 60);
-	suite_add_tcase(suite, c);
+	tcase_add_checked_fixture(c, set_up, locks_end);
 	tcase_add_test(c, half_a_change_is_completed_or_undone);
 	tcase_add_test(c, evidence_is_saved_long_after_the_last);
 	tcase_add_test(c, late_saver_changes_nothing);
 	tcase_add_test(c, change_of_a_key_uses_two_numbers);
 	tcase_add_test(c, count_of_waits_goes_on);
-	return run_suite(suite);
+	return help_main(suite);
 }

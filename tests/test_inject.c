@@ -21,9 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "help.h"
+#include "sandbox.h"
 #include "sas/port.h"
 #include "sasinspect.h"
-#include "sassim.h"
 
 #define ANCHOR "SAS00000.DAT"
 #define LARGE (2 * HELP_SEGMENT)
@@ -374,15 +374,9 @@ static void take_until(struct life *l, int step)
 	}
 }
 
-static void print_problem(const char *file, uint64_t offset, const char *sentence, void *arg)
-{
-	(void)arg;
-	fprintf(stderr, "%s: %s: offset %llu: %s\n", context, file, (unsigned long long)offset, sentence);
-}
-
 static void check_whole(const struct life *l, const char *when)
 {
-	expect(SASRegionCheck(l->store, print_problem, NULL) == 0, "the check %s finds problems", when);
+	expect(SASRegionCheck(l->store, help_print_problem, context) == 0, "the check %s finds problems", when);
 }
 
 /* Without faults: it is whole, and works. */
@@ -493,16 +487,14 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 	munmap(shared, 4096);
 }
 
-/* Each call with each error, once and from there on; smaller tests take a part of these. */
+/* Each call with each error, once and from there on; smaller tests take one in so many of these. */
 static int is_chosen(const struct run *r, int kind, int kinds)
 {
-	long turn = r->index + kind + r->step;
+	long turn = r->index + kind + r->step, one_in = help_size(3, r->durability ? 3 : 1, 0) * kinds;
 
-	if (help_size() == 2)
-		return 1;
-	if (help_size() == 1 && !r->durability)
-		return turn % kinds == 0;
-	return turn % ((help_valgrind() ? 12 : 3) * kinds) == 0;
+	if (help_valgrind())
+		one_in *= 4;
+	return one_in == 0 || turn % one_in == 0;
 }
 
 /* 0: good. */
@@ -736,12 +728,12 @@ START_TEST(temporary_file_of_a_dead_maker_disappears_at_the_next_join)
 {
 	char *store = help_store();
 
-	ck_assert_int_eq(help_wait(help_fork(create_and_die, store), 60), 128 + SIGKILL);
+	help_dies(create_and_die, store, SIGKILL);
 	ck_assert_int_eq(help_files(store, ""), 1);
 	ck_assert_int_eq(help_files(store, "SAS.tmp."), 1);
 	help_leave(help_create(store));
 	ck_assert_int_eq(help_files(store, "SAS.tmp."), 0);
-	ck_assert_int_eq(help_wait(help_fork(grow_and_die, store), 60), 128 + SIGKILL);
+	help_dies(grow_and_die, store, SIGKILL);
 	ck_assert_int_eq(help_files(store, "SAS.tmp."), 1);
 	help_leave(help_create(store));
 	ck_assert_int_eq(help_files(store, "SAS.tmp."), 0);
@@ -894,11 +886,8 @@ int main(void)
 	Suite *s = suite_create("inject");
 	TCase *each = tcase_create("each"), *lack = tcase_create("lack");
 
-	/* Thousands of stores: in memory, if nobody says where. */
-	if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 1);
-
-	tcase_set_timeout(each, help_size() == 2 ? 36000 : 600);
+	sandbox_prefer_memory();        /* thousands of stores */
+	tcase_set_timeout(each, (int)help_size(600, 600, 36000));
 	tcase_set_timeout(lack, 120);
 	tcase_add_loop_test(each, step_with_one_fault_fails_clearly_or_succeeds, 0, 2 * STEPS);
 	tcase_add_test(lack, life_on_file_systems_that_lack_something);

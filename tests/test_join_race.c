@@ -5,21 +5,16 @@
  */
 #include <config.h>
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "help.h"
-#include "sasinspect.h"
 #include "sassim.h"
 
 #define CROWD 8
-
-static const int rounds_of[] = { 5, 40, 2000 };
 
 /* Shared by the processes of a test. */
 struct board {
@@ -31,6 +26,11 @@ struct board {
 };
 
 static struct board *board;
+
+static long rounds(void)
+{
+	return help_size(5, 40, 2000);
+}
 
 struct place { int number; };
 
@@ -67,17 +67,6 @@ static SASRegion_t try_join(unsigned flags)
 	return SASRegionJoin(board->store, &o);
 }
 
-static SASInspectInfo inspect(const char *store)
-{
-	SASInspectInfo info = { .structSize = sizeof info };
-	SASInspect_t handle = SASInspectOpen(store);
-
-	help_succeeds(handle != NULL);
-	ck_assert_int_eq(SASInspectGetInfo(handle, &info), 0);
-	SASInspectClose(handle);
-	return info;
-}
-
 /* --- creation */
 
 static void join_once(void *arg)
@@ -101,7 +90,7 @@ static void join_once(void *arg)
 
 START_TEST(eight_that_create_at_once_make_one_region)
 {
-	for (int round = 0; round < rounds_of[help_size()]; round++) {
+	for (int round = 0; round < rounds(); round++) {
 		uint32_t seen = 0;
 
 		make_board(help_store());
@@ -113,8 +102,8 @@ START_TEST(eight_that_create_at_once_make_one_region)
 		}
 		/* One creation: it has counted the joins of all. */
 		ck_assert_uint_eq(seen, ((1U << CROWD) - 1) << 1);
-		ck_assert_uint_eq(inspect(board->store).generation, CROWD);
-		ck_assert_uint_eq(inspect(board->store).clean, 1);
+		ck_assert_uint_eq(help_inspect(board->store).generation, CROWD);
+		ck_assert_uint_eq(help_inspect(board->store).clean, 1);
 		ck_assert_int_eq(help_files(board->store, "SAS.tmp."), 0);
 		help_clean(board->store);
 		help_gate_drop(&board->start);
@@ -125,7 +114,7 @@ END_TEST
 
 START_TEST(exactly_one_of_eight_creates_exclusively)
 {
-	for (int round = 0; round < rounds_of[help_size()]; round++) {
+	for (int round = 0; round < rounds(); round++) {
 		int winners = 0;
 
 		make_board(help_store());
@@ -146,7 +135,7 @@ END_TEST
 /* The files get their mode in steps: nobody may see them half done. */
 START_TEST(creation_with_a_mode_that_umask_would_cut)
 {
-	for (int round = 0; round < rounds_of[help_size()]; round++) {
+	for (int round = 0; round < rounds(); round++) {
 		make_board(help_store());
 		board->flags = SAS_JOIN_CREATE;
 		board->mode = 0666;
@@ -182,8 +171,8 @@ START_TEST(eight_classic_joins_from_nothing)
 	make_board(help_store());
 	help_classic(board->store);
 	run_crowd(join_classic);
-	ck_assert_uint_eq(inspect(board->store).generation, 20 * CROWD);
-	ck_assert_uint_eq(inspect(board->store).blocksInUse, 0);
+	ck_assert_uint_eq(help_inspect(board->store).generation, 20 * CROWD);
+	ck_assert_uint_eq(help_inspect(board->store).blocksInUse, 0);
 	help_works(board->store);
 }
 END_TEST
@@ -192,18 +181,18 @@ END_TEST
 
 static void work(void *arg)
 {
-	int number = ((struct place *)arg)->number, rounds = rounds_of[help_size()];
+	int number = ((struct place *)arg)->number;
 	uint64_t seed = (uint64_t)number;
 
 	help_gate_await(&board->start);
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; i < rounds(); i++) {
 		SASRegion_t region = try_join(SAS_JOIN_CREATE);
 		void *blocks[8];
 		size_t sizes[8];
 
 		help_succeeds(region != NULL);
 		for (int b = 0; b < 8; b++) {
-			sizes[b] = 4096UL << help_random(&seed) % (b ? 8 : 10);
+			sizes[b] = 4096UL << help_below(&seed, b ? 8 : 10);
 			blocks[b] = SASRegionBlockAlloc(region, sizes[b]);
 			help_succeeds(blocks[b] != NULL);
 			help_map(blocks[b], sizes[b]);
@@ -221,10 +210,10 @@ START_TEST(eight_that_work_in_a_loop)
 {
 	make_board(help_store());
 	run_crowd(work);
-	ck_assert_uint_eq(inspect(board->store).blocksInUse, 0);
-	ck_assert_uint_eq(inspect(board->store).clean, 1);
-	ck_assert_uint_eq(inspect(board->store).participantsAlive, 0);
-	ck_assert_uint_eq(inspect(board->store).participantsDead, 0);
+	ck_assert_uint_eq(help_inspect(board->store).blocksInUse, 0);
+	ck_assert_uint_eq(help_inspect(board->store).clean, 1);
+	ck_assert_uint_eq(help_inspect(board->store).participantsAlive, 0);
+	ck_assert_uint_eq(help_inspect(board->store).participantsDead, 0);
 	help_works(board->store);
 }
 END_TEST
@@ -238,13 +227,13 @@ static void must_be_stale(int holds, const char *what)
 
 static void disturb(void *arg)
 {
-	int number = ((struct place *)arg)->number, rounds = rounds_of[help_size()];
+	int number = ((struct place *)arg)->number;
 	uint64_t seed = (uint64_t)number * 77 + 5;
 
 	help_gate_await(&board->start);
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; i < rounds(); i++) {
 		SASRegion_t region = try_join(SAS_JOIN_CREATE);
-		size_t size = help_random(&seed) % 3 ? 4096 : 2 * HELP_SEGMENT;
+		size_t size = help_below(&seed, 3) ? 4096 : 2 * HELP_SEGMENT;
 		void *block;
 
 		help_succeeds(region != NULL);
@@ -252,7 +241,7 @@ static void disturb(void *arg)
 		must_be_stale(block != NULL, "alloc");
 		if (block)
 			must_be_stale(SASBlockFree(block, size) == 0, "free");
-		switch (help_random(&seed) % 6) {
+		switch (help_below(&seed, 6)) {
 		case 0:
 			if (SASRegionRemove(region) == 0)
 				continue;
@@ -284,10 +273,10 @@ END_TEST
 
 static void remove_by_path(void *arg)
 {
-	int number = ((struct place *)arg)->number, rounds = rounds_of[help_size()];
+	int number = ((struct place *)arg)->number;
 
 	help_gate_await(&board->start);
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; i < rounds(); i++) {
 		SASRegion_t region;
 		void *block;
 
@@ -365,7 +354,7 @@ static void kill_rounds(void (*body)(void *), uint64_t span, int fresh)
 {
 	uint64_t seed = 12345;
 
-	for (int round = 0; round < 2 * rounds_of[help_size()]; round++) {
+	for (int round = 0; round < 2 * rounds(); round++) {
 		SASRegion_t region;
 		pid_t child;
 
@@ -373,7 +362,7 @@ static void kill_rounds(void (*body)(void *), uint64_t span, int fresh)
 			make_board(help_store());
 		child = help_fork(body, NULL);
 		help_gate_await(&board->start);
-		help_spin(help_random(&seed) % span);
+		help_spin(help_below(&seed, span));
 		kill(child, SIGKILL);
 		ck_assert_int_eq(help_wait(child, 60), 128 + SIGKILL);
 		region = try_join(SAS_JOIN_CREATE);
@@ -411,7 +400,7 @@ END_TEST
 static void work_beside_kills(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < 5 * rounds_of[help_size()]; i++) {
+	for (int i = 0; i < 5 * rounds(); i++) {
 		SASRegion_t region = try_join(SAS_JOIN_CREATE);
 		void *block;
 
@@ -430,11 +419,11 @@ START_TEST(living_go_on_while_others_are_killed)
 
 	make_board(help_store());
 	peer = help_fork(work_beside_kills, NULL);
-	for (int round = 0; round < rounds_of[help_size()]; round++) {
+	for (int round = 0; round < rounds(); round++) {
 		pid_t child = help_fork(join_to_be_killed, NULL);
 
 		help_gate_await(&board->start);
-		help_spin(help_random(&seed) % 4000000);
+		help_spin(help_below(&seed, 4000000));
 		kill(child, SIGKILL);
 		ck_assert_int_eq(help_wait(child, 60), 128 + SIGKILL);
 	}
@@ -448,8 +437,8 @@ int main(void)
 	Suite *s = suite_create("join_race");
 	TCase *crowd = tcase_create("crowd"), *killed = tcase_create("killed");
 
-	tcase_set_timeout(crowd, help_size() == 2 ? 3600 : 120);
-	tcase_set_timeout(killed, help_size() == 2 ? 3600 : 120);
+	tcase_set_timeout(crowd, (int)help_size(120, 120, 3600));
+	tcase_set_timeout(killed, (int)help_size(120, 120, 3600));
 	tcase_add_test(crowd, eight_that_create_at_once_make_one_region);
 	tcase_add_test(crowd, exactly_one_of_eight_creates_exclusively);
 	tcase_add_test(crowd, creation_with_a_mode_that_umask_would_cut);

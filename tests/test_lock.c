@@ -20,32 +20,7 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-#define LATE_MS (SANITIZED || under_valgrind() ? 20000 : 2000)
-
 static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-static SASRegion_t region;
-static char *base;
-
-static void set_up(void)
-{
-	store_begin();
-	setenv("SASSTOREPATH", store, 1);
-	setenv("SAS_REGION_SIZE", "64M", 1);
-	setenv("SAS_SEGMENT_SIZE", "2M", 1);
-	ck_assert_int_eq(SASJoinRegion(), 0);
-	region = SASRegionDefault();
-	base = (char *)info_of(region).base;
-}
-
-/* Nobody holds or waits for anything, but where a test has left. */
-static void tear_down(void)
-{
-	if (region) {
-		ck_assert_uint_eq(locks_in_use(region), 0);
-		SASCleanUp();
-	}
-	store_end();
-}
 
 static void *at(size_t number)
 {
@@ -253,10 +228,10 @@ START_TEST(timed_waits_end_in_time)
 	agent_process(&other);
 	ck_assert_int_eq(agent_take(&other, base, WRITE, 0), 0);
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
-		uint64_t began = now_ns(), took;
+		uint64_t began = help_now(), took;
 
 		ck_fails(SASLockTake(base, all_modes[i % 3], 0, times[i]), ETIMEDOUT);
-		took = now_ns() - began;
+		took = help_now() - began;
 		ck_assert_uint_ge(took, (uint64_t)times[i] * 1000000);
 		ck_assert_uint_le(took, (uint64_t)(times[i] + LATE_MS) * 1000000);
 	}
@@ -361,7 +336,7 @@ START_TEST(locks_of_a_removed_region_are_stale)
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
 	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
 	ck_assert_int_eq(SASLockTry(at(2), INTENT), 0);
-	child_passes(remove_it, NULL);
+	help_in_child(remove_it, NULL);
 	ck_fails(SASLockTry(at(3), READ), ESTALE);
 	ck_fails(SASLockTry(at(2), WRITE), ESTALE);
 	errno = 0;
@@ -448,36 +423,12 @@ START_TEST(two_upgrading_readers_are_a_circle)
 }
 END_TEST
 
-/* A thread that polls with short waits for the same lock wakes the waiter each time. */
-START_TEST(circle_is_found_beside_one_that_polls)
+START_TEST(circle_is_found_although_signals_interrupt)
 {
-	struct agent other[2], polls;
-	uint64_t end = now_ns() + PATIENCE * 1000000000UL;
-
-	agent_process(&polls);
-	for (int i = 0; i < 2; i++) {
-		agent_process(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), WRITE, 0), 0);
-	}
-	for (int i = 0; i < 2; i++)
-		agent_ask(&other[i], (struct request){ TAKE, at((size_t)!i), WRITE, 0, -1 });
-	while (agent_is_busy(&other[0]) && agent_is_busy(&other[1])) {
-		ck_assert_uint_lt(now_ns(), end);
-		for (size_t i = 0; i < 2; i++) {
-			int error = agent_take(&polls, at(i), WRITE, 1);
-
-			ck_assert(error == ETIMEDOUT || error == 0);
-			if (!error)
-				ck_assert_int_eq(agent_give(&polls, at(i)), 0);
-		}
-	}
-	for (int i = 0; i < 2; i++)
-		agent_kill(&other[i]);
-	agent_end(&polls);
-	ck_assert_int_eq(SASLockTake(at(0), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockTake(at(1), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockGive(at(0)), 0);
-	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	interrupt_waits(1);
+	close_circle(2, 0);
+	close_circle(3, 1);
+	interrupt_waits(0);
 }
 END_TEST
 
@@ -550,7 +501,7 @@ START_TEST(regions_have_locks_of_their_own)
 {
 	SASRegionOptions o;
 	SASRegion_t second;
-	char path[300], *second_base;
+	char path[4200], *second_base;
 	struct agent other;
 
 	snprintf(path, sizeof path, "%s/second", store);
@@ -558,11 +509,11 @@ START_TEST(regions_have_locks_of_their_own)
 	o.flags = SAS_JOIN_CREATE;
 	o.base = (uintptr_t)base + 128 * MIB;
 	o.regionSize = 64 * MIB;
-	o.segmentSize = SEGMENT;
+	o.segmentSize = HELP_SEGMENT;
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	second = SASRegionJoin(path, &o);
 	ck_assert_msg(second != NULL, "%s", SASLastErrorMessage());
-	second_base = (char *)info_of(second).base;
+	second_base = (char *)help_info(second).base;
 	agent_process(&other);
 	ck_assert_int_eq(SASLockTry(base, WRITE), 0);
 	ck_assert_int_eq(agent_take(&other, second_base, WRITE, 0), 0);
@@ -583,7 +534,7 @@ START_TEST(regions_have_locks_of_their_own)
 	ck_assert_int_eq(agent_take(&other, base, READ, 0), EBUSY);
 	ck_assert_int_eq(SASLockGive(base), 0);
 	agent_end(&other);
-	store_is_clean(path);
+	help_clean(path);
 }
 END_TEST
 
@@ -591,7 +542,7 @@ END_TEST
 
 START_TEST(one_thread_holds_many)
 {
-	size_t count = (size_t)size_of_test(20000, 100000, 100000);
+	size_t count = (size_t)help_size(20000, 100000, 100000);
 	struct agent other;
 
 	agent_process(&other);
@@ -632,9 +583,9 @@ static void die_with_many(void *arg)
 
 START_TEST(many_locks_of_a_dead_thread_are_given_back)
 {
-	size_t count = (size_t)size_of_test(5000, 30000, 100000);
+	size_t count = (size_t)help_size(5000, 30000, 100000);
 
-	child_dies(die_with_many, &count, SIGKILL);
+	help_dies(die_with_many, &count, SIGKILL);
 	ck_assert_uint_eq(locks_in_use(region), (unsigned)count);
 	SASLockReset();
 	ck_assert_uint_eq(locks_in_use(region), 0);
@@ -660,7 +611,7 @@ static void *read_in_crowd(void *arg)
 
 START_TEST(a_thousand_threads_read)
 {
-	unsigned count = under_valgrind() ? 50 : (unsigned)size_of_test(200, 1000, 1000);
+	unsigned count = help_valgrind() ? 50 : (unsigned)help_size(200, 1000, 1000);
 	pthread_t threads[1000];
 	pthread_attr_t attributes;
 	struct agent other;
@@ -693,7 +644,7 @@ END_TEST
 
 static uint64_t bytes_of_run(void)
 {
-	char path[300];
+	char path[4200];
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/SAS.run", store);
@@ -703,10 +654,10 @@ static uint64_t bytes_of_run(void)
 
 START_TEST(a_million_addresses_take_bounded_memory)
 {
-	size_t count = (size_t)size_of_test(200000, 1000000, 20000000);
+	size_t count = (size_t)help_size(200000, 1000000, 20000000);
 	uint64_t first;
 
-	if (under_valgrind())
+	if (help_valgrind())
 		count = 20000;
 	for (size_t i = 0; i < count / 2; i++) {
 		ck_assert_int_eq(SASLockTry((void *)(i * 8 + 8), WRITE), 0);
@@ -757,7 +708,7 @@ START_TEST(full_table_has_room_for_new_addresses)
 	}
 	/* Also when a holder of each has died, and nobody is told. */
 	for (unsigned i = 10; i < 14; i++) {
-		child_dies(die_writing, colliding(i), SIGKILL);
+		help_dies(die_writing, colliding(i), SIGKILL);
 		SASLockReset();
 	}
 	ck_assert_int_eq(SASLockTry(colliding(14), WRITE), 0);
@@ -776,11 +727,9 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("lock");
-	TCase *c = tcase_create("lock");
+	TCase *c = help_case(suite, "lock");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(suite, c);
+	tcase_add_checked_fixture(c, locks_begin, locks_end);
 	tcase_add_test(c, modes_exclude_as_the_table_says);
 	tcase_add_test(c, modes_exclude_beside_other_locks);
 	tcase_add_test(c, locks_nest_and_are_undone_in_reverse);
@@ -796,7 +745,7 @@ int main(void)
 	tcase_add_test(c, locks_of_a_removed_region_are_stale);
 	tcase_add_test(c, circle_is_refused_to_one);
 	tcase_add_test(c, two_upgrading_readers_are_a_circle);
-	tcase_add_test(c, circle_is_found_beside_one_that_polls);
+	tcase_add_test(c, circle_is_found_although_signals_interrupt);
 	tcase_add_test(c, circle_of_classic_callers_is_told_once_and_ends_with_one);
 	tcase_add_test(c, any_address_is_a_lock);
 	tcase_add_test(c, regions_have_locks_of_their_own);
@@ -805,5 +754,5 @@ int main(void)
 	tcase_add_test(c, a_thousand_threads_read);
 	tcase_add_test(c, a_million_addresses_take_bounded_memory);
 	tcase_add_test(c, full_table_has_room_for_new_addresses);
-	return run_suite(suite);
+	return help_main(suite);
 }

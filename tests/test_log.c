@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +15,10 @@
 #include "../sas/log.h"
 #include "../sas/region.h"
 #include "../sas/runtime.h"
-#include "block_help.h"
+#include "fixture.h"
 
-#define SMALL (64 * MIB)
 #define ROOM (SAS_M_LOG_SIZE - sizeof(struct sas_m_log))
 
-static struct sas_region *r;
 static unsigned char *block;            /* what intents change */
 static uint64_t number;                 /* of a log that no thread has */
 static struct sas_m_log *log_page;
@@ -29,26 +26,17 @@ static struct sas_intent intent;
 
 static void set_up(void)
 {
-	store_begin();
-	r = store_create(SMALL, SEGMENT, 0);
-	block = SASRegionBlockAlloc(r, 64 * KIB);
-	ck_assert_ptr_nonnull(block);
+	region_begin();
+	block = take(64 * KIB);
 	memset(block, 0x11, 64 * KIB);
-	number = r->anchor.log_count - 1;
-	log_page = sas_log_at(r, number);
+	number = region->anchor.log_count - 1;
+	log_page = sas_log_at(region, number);
 	ck_assert_ptr_nonnull(log_page);
-}
-
-static void tear_down(void)
-{
-	/* What a test left in the log would be undone by the next join: none of the check's business. */
-	ck_assert_int_eq(SASRegionLeave(r), 0);
-	store_end();
 }
 
 static void begin(void)
 {
-	ck_assert_int_eq(sas_intent_begin(r, number, &intent), 0);
+	ck_assert_int_eq(sas_intent_begin(region, number, &intent), 0);
 }
 
 static void undo(size_t at, size_t size)
@@ -63,7 +51,7 @@ static void redo(size_t at, const void *bytes, size_t size)
 
 static int recover(void)
 {
-	return sas_log_recover(r, log_page);
+	return sas_log_recover(region, log_page);
 }
 
 static struct sas_m_record *record(unsigned k)
@@ -180,10 +168,10 @@ END_TEST
 
 START_TEST(record_over_segments_is_restored)
 {
-	unsigned char *large = SASRegionBlockAlloc(r, 2 * SEGMENT), *edge;
+	unsigned char *large = SASRegionBlockAlloc(region, 2 * HELP_SEGMENT), *edge;
 
 	ck_assert_ptr_nonnull(large);
-	edge = large + SEGMENT - 8;
+	edge = large + HELP_SEGMENT - 8;
 	memset(edge, 0x55, 16);
 	begin();
 	ck_assert_int_eq(sas_intent_undo(&intent, edge, 16), 0);
@@ -277,7 +265,7 @@ static void repeat_recovery(uint32_t state, const unsigned char *expected)
 		for (unsigned done = 0; done < k; done++) {
 			struct sas_m_record *p = record(state == SAS_M_LOG_ACTIVE ? 7 - done : done);
 
-			memcpy(sas_at(r, p->where), p + 1, p->length - (done + 1 == k ? p->length / 2 : 0));
+			memcpy(sas_at(region, p->where), p + 1, p->length - (done + 1 == k ? p->length / 2 : 0));
 		}
 		ck_assert_int_eq(recover(), 1);
 		ck_assert_mem_eq(block, expected, sizeof half);
@@ -314,8 +302,8 @@ static void die_in_intent(void *arg)
 	struct sas_thread *t;
 	struct sas_intent own;
 
-	must(sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t) == 0);
-	must(sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &own) == 0);
+	must(sas_call_begin(region, SAS_CALL_WRITE | SAS_CALL_SLOT, &t) == 0);
+	must(sas_intent_begin(region, (uint64_t)sas_thread_slot(t, region), &own) == 0);
 	must(sas_intent_undo(&own, block, 32) == 0);
 	memset(block, 0x99, 32);
 	must(sas_intent_redo(&own, block + 64, "redo", 4) == 0);
@@ -326,42 +314,40 @@ static void die_in_intent(void *arg)
 
 START_TEST(recover_finishes_intents_of_dead_processes)
 {
-	uint32_t before = info_of(r).recoveries;
+	uint32_t before = help_info(region).recoveries;
 
-	child_dies(die_in_intent, NULL, SIGKILL);
+	help_dies(die_in_intent, NULL, SIGKILL);
 	ck_assert_uint_eq(block[0], 0x99);
-	ck_assert_int_eq(SASRegionRecover(r), 1);
+	ck_assert_int_eq(SASRegionRecover(region), 1);
 	ck_assert_uint_eq(block[0], 0x11);
 	ck_assert_uint_eq(block[64], 0x11);
-	child_dies(die_in_intent, store, SIGKILL);
-	ck_assert_int_eq(SASRegionRecover(r), 1);
+	help_dies(die_in_intent, store, SIGKILL);
+	ck_assert_int_eq(SASRegionRecover(region), 1);
 	ck_assert_uint_eq(block[0], 0x99);
 	ck_assert_mem_eq(block + 64, "redo", 4);
-	ck_assert_int_eq(SASRegionRecover(r), 0);
-	ck_assert_uint_eq(info_of(r).recoveries, before + 2);
+	ck_assert_int_eq(SASRegionRecover(region), 0);
+	ck_assert_uint_eq(help_info(region).recoveries, before + 2);
 }
 END_TEST
 
 /* Nobody lives: the join does it. */
 START_TEST(join_finishes_intents_of_dead_processes)
 {
-	pid_t pid = child_start(die_in_intent, NULL);
-
-	child_wait(pid);
-	ck_assert_int_eq(SASRegionLeave(r), 0);
-	r = store_join(0);
+	help_dies(die_in_intent, NULL, SIGKILL);
+	region_leave();
+	region_join(0);
 	ck_assert_uint_eq(load_byte(block), 0x11);
-	ck_assert_int_eq(SASRegionRecover(r), 0);
+	ck_assert_int_eq(SASRegionRecover(region), 0);
 }
 END_TEST
 
 /* --- blocks that an intent takes */
 
-static uint64_t take(uint64_t size)
+static uint64_t take_in_intent(uint64_t size)
 {
 	uint64_t offset = 0;
 
-	ck_assert_int_eq(sas_table_lock(r), 0);
+	ck_assert_int_eq(sas_table_lock(region), 0);
 	begin();
 	ck_assert_int_eq(sas_block_take(&intent, number, size, &offset), 0);
 	return offset;
@@ -369,42 +355,42 @@ static uint64_t take(uint64_t size)
 
 static void gives_block_back(uint64_t size)
 {
-	uint64_t used = sum_of(r, SASBlock__IN_USE), offset;
+	uint64_t used = help_sum(region, SASBlock__IN_USE), offset;
 
-	offset = take(size);
+	offset = take_in_intent(size);
 	ck_assert_uint_eq(offset % size, 0);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used + size);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used + size);
 	ck_assert_int_eq(sas_intent_abort(&intent), 0);
-	sas_table_unlock(r);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used);
-	offset = take(size);
+	sas_table_unlock(region);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
+	offset = take_in_intent(size);
 	ck_assert_int_eq(recover(), 1);
-	sas_table_unlock(r);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used);
+	sas_table_unlock(region);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
 }
 
 START_TEST(abort_frees_blocks_of_intent)
 {
 	gives_block_back(4096);
 	gives_block_back(256 * KIB);
-	gives_block_back(SEGMENT);
-	gives_block_back(4 * SEGMENT);
+	gives_block_back(HELP_SEGMENT);
+	gives_block_back(4 * HELP_SEGMENT);
 }
 END_TEST
 
 START_TEST(commit_keeps_blocks_of_intent)
 {
-	uint64_t used = sum_of(r, SASBlock__IN_USE), offset = take(8192);
+	uint64_t used = help_sum(region, SASBlock__IN_USE), offset = take_in_intent(8192);
 
 	ck_assert_int_eq(sas_intent_commit(&intent), 0);
-	sas_table_unlock(r);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used + 8192);
+	sas_table_unlock(region);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used + 8192);
 	errno = 0;
-	ck_assert_int_eq(SASBlockFree(sas_at(r, offset), 8192), -1);
+	ck_assert_int_eq(SASBlockFree(sas_at(region, offset), 8192), -1);
 	ck_assert_int_eq(errno, EPERM);
 	/* Nothing names it: the check would find it. */
-	ck_assert_int_eq(sas_block_unalloc(r, offset, 1), 0);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used);
+	ck_assert_int_eq(sas_block_unalloc(region, offset, 1), 0);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
 }
 END_TEST
 
@@ -488,7 +474,7 @@ END_TEST
 START_TEST(recover_follows_no_length_and_no_place_outside)
 {
 	static const uint32_t lengths[] = { 33, 4096, 65536, UINT32_MAX, UINT32_MAX - 7 };
-	static const uint64_t places[] = { SMALL, SMALL - 31, UINT64_MAX, UINT64_MAX - 16, 1UL << 63 };
+	static const uint64_t places[] = { HELP_REGION, HELP_REGION - 31, UINT64_MAX, UINT64_MAX - 16, 1UL << 63 };
 
 	for (unsigned i = 0; i < 5; i++) {
 		begin_one();
@@ -509,7 +495,7 @@ END_TEST
 START_TEST(recover_of_record_in_absent_segment_gives_euclean)
 {
 	begin_one();
-	record(0)->where = SMALL - SEGMENT;
+	record(0)->where = HELP_REGION - HELP_SEGMENT;
 	seal(record(0));
 	ck_assert_int_eq(recover(), -EUCLEAN);
 	ck_assert_ptr_nonnull(strstr(SASLastErrorMessage(), "segment"));
@@ -531,18 +517,18 @@ END_TEST
 /* ALLOC with a place where no block begins, or one of a wrong length. */
 START_TEST(recover_of_alloc_of_no_block_changes_nothing)
 {
-	uint64_t used = sum_of(r, SASBlock__IN_USE);
+	uint64_t used = help_sum(region, SASBlock__IN_USE);
 	uint32_t order = 3;
 
 	begin();
 	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC,
-					 (uint64_t)(block - (unsigned char *)sas_at(r, 0)) + 4096, &order,
+					 (uint64_t)(block - (unsigned char *)sas_at(region, 0)) + 4096, &order,
 					 sizeof order), 0);
-	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, SMALL - 4096, &order, sizeof order), 0);
+	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, HELP_REGION - 4096, &order, sizeof order), 0);
 	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_ALLOC, 0, &order, 2), 0);
-	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_REINDEX, SMALL - 4096, NULL, 0), 0);
+	ck_assert_int_eq(sas_intent_note(&intent, SAS_M_RECORD_REINDEX, HELP_REGION - 4096, NULL, 0), 0);
 	ck_assert_int_eq(recover(), 1);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
 	ck_assert_uint_eq(block[0], 0x11);
 }
 END_TEST
@@ -552,42 +538,42 @@ END_TEST
 START_TEST(log_beyond_last_gives_none)
 {
 	errno = 0;
-	ck_assert_ptr_null(sas_log_at(r, sas_log_available(r)));
-	ck_assert_ptr_null(sas_log_at(r, UINT64_MAX));
+	ck_assert_ptr_null(sas_log_at(region, sas_log_available(region)));
+	ck_assert_ptr_null(sas_log_at(region, UINT64_MAX));
 	ck_assert_uint_gt(strlen(SASLastErrorMessage()), 10);
 }
 END_TEST
 
 START_TEST(log_chunk_nowhere_gives_none)
 {
-	static const uint64_t wrong[] = { 1, 4096, SMALL, UINT64_MAX & ~0xfffffUL, SMALL - SEGMENT,
+	static const uint64_t wrong[] = { 1, 4096, HELP_REGION, UINT64_MAX & ~0xfffffUL, HELP_REGION - HELP_SEGMENT,
 					  1UL << 63 };
-	uint64_t n = r->anchor.log_count;
+	uint64_t n = region->anchor.log_count;
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-		r->state->log_chunk[0] = wrong[i];
-		ck_assert_ptr_null(sas_log_at(r, n));
+		region->state->log_chunk[0] = wrong[i];
+		ck_assert_ptr_null(sas_log_at(region, n));
 		ck_assert_ptr_nonnull(strstr(SASLastErrorMessage(), "intent logs"));
 	}
-	r->state->log_chunk[0] = 0;
+	region->state->log_chunk[0] = 0;
 }
 END_TEST
 
 START_TEST(grow_adds_a_chunk_of_empty_logs)
 {
-	uint64_t before = sas_log_available(r), after;
+	uint64_t before = sas_log_available(region), after;
 
-	ck_assert_int_eq(sas_table_lock(r), 0);
-	ck_assert_int_eq(sas_log_grow(r, number), 0);
-	sas_table_unlock(r);
-	after = sas_log_available(r);
-	ck_assert_uint_eq(after, before + r->anchor.log_chunk_size / SAS_M_LOG_SIZE);
+	ck_assert_int_eq(sas_table_lock(region), 0);
+	ck_assert_int_eq(sas_log_grow(region, number), 0);
+	sas_table_unlock(region);
+	after = sas_log_available(region);
+	ck_assert_uint_eq(after, before + region->anchor.log_chunk_size / SAS_M_LOG_SIZE);
 	for (uint64_t n = before; n < after; n++) {
-		ck_assert_ptr_nonnull(sas_log_at(r, n));
-		ck_assert(all_zero(sas_log_at(r, n), SAS_M_LOG_SIZE));
+		ck_assert_ptr_nonnull(sas_log_at(region, n));
+		ck_assert(all_zero(sas_log_at(region, n), SAS_M_LOG_SIZE));
 	}
 	number = after - 1;
-	log_page = sas_log_at(r, number);
+	log_page = sas_log_at(region, number);
 	begin_one();
 	ck_assert_int_eq(recover(), 1);
 	ck_assert_uint_eq(block[0], 0x11);
@@ -596,24 +582,24 @@ END_TEST
 
 START_TEST(grow_undone_leaves_no_block)
 {
-	uint64_t used = sum_of(r, SASBlock__IN_USE), offset;
+	uint64_t used = help_sum(region, SASBlock__IN_USE), offset;
 
 	/* As in sas_log_grow(), up to the commit. */
-	offset = take(r->anchor.log_chunk_size);
-	ck_assert_int_eq(sas_intent_redo(&intent, &r->state->log_chunk[0], &offset, sizeof offset), 0);
+	offset = take_in_intent(region->anchor.log_chunk_size);
+	ck_assert_int_eq(sas_intent_redo(&intent, &region->state->log_chunk[0], &offset, sizeof offset), 0);
 	ck_assert_int_eq(recover(), 1);
-	sas_table_unlock(r);
-	ck_assert_uint_eq(r->state->log_chunk[0], 0);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used);
+	sas_table_unlock(region);
+	ck_assert_uint_eq(region->state->log_chunk[0], 0);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
 	/* And after it. */
-	offset = take(r->anchor.log_chunk_size);
-	memset(sas_at(r, offset), 0, r->anchor.log_chunk_size);
-	ck_assert_int_eq(sas_intent_redo(&intent, &r->state->log_chunk[0], &offset, sizeof offset), 0);
+	offset = take_in_intent(region->anchor.log_chunk_size);
+	memset(sas_at(region, offset), 0, region->anchor.log_chunk_size);
+	ck_assert_int_eq(sas_intent_redo(&intent, &region->state->log_chunk[0], &offset, sizeof offset), 0);
 	log_page->state = SAS_M_LOG_COMMITTED;
 	ck_assert_int_eq(recover(), 1);
-	sas_table_unlock(r);
-	ck_assert_uint_eq(r->state->log_chunk[0], offset);
-	ck_assert_uint_eq(sum_of(r, SASBlock__IN_USE), used + r->anchor.log_chunk_size);
+	sas_table_unlock(region);
+	ck_assert_uint_eq(region->state->log_chunk[0], offset);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used + region->anchor.log_chunk_size);
 }
 END_TEST
 
@@ -622,7 +608,7 @@ int main(void)
 	Suite *suite = suite_create("log");
 	TCase *c = tcase_create("log");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, region_end);
 	tcase_set_timeout(c, 120);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, commit_without_records_leaves_log_idle);
@@ -654,5 +640,5 @@ int main(void)
 	tcase_add_test(c, log_chunk_nowhere_gives_none);
 	tcase_add_test(c, grow_adds_a_chunk_of_empty_logs);
 	tcase_add_test(c, grow_undone_leaves_no_block);
-	return run_suite(suite);
+	return help_main(suite);
 }

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -18,12 +17,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "help.h"
-#include "sasinspect.h"
 #include "sassim.h"
 
 #define ANCHOR "SAS00000.DAT"
 #define FIRST "SAS00001.DAT"
-#define MIB (1UL << 20)
 
 enum { GROUP = 20000, ALICE = 20001, BOB = 20002, MALLORY = 20003 };
 
@@ -291,24 +288,20 @@ static void read_in_vain(void *arg)
 	help_fails(try_join(arg, SAS_JOIN_READONLY, 0) == NULL, EROFS, "SAS.run");
 }
 
-struct writer { char *store; struct help_gate there, back; };
-
 static void stay_joined(void *arg)
 {
-	struct writer *w = arg;
+	struct help_peer *w = arg;
 	SASRegion_t region = help_join(w->store, 0);
 
-	help_gate_open(&w->there);
-	help_gate_await(&w->back);
+	help_peer_turn(w);
 	help_leave(region);
 }
 
 START_TEST(who_may_only_read_joins_a_clean_region_read_only)
 {
 	char *store = help_store();
-	struct writer w = { .store = store };
+	struct help_peer w = { .store = store };
 	uint64_t before;
-	pid_t child;
 
 	if (!is_root())
 		return;
@@ -319,13 +312,9 @@ START_TEST(who_may_only_read_joins_a_clean_region_read_only)
 	help_in_child(read_as_other, store);
 	ck_assert_uint_eq(help_fingerprint(store), before);
 	/* Somebody writes: a reader whom nobody sees would read what changes under it. */
-	help_gate_make(&w.there);
-	help_gate_make(&w.back);
-	child = help_fork(stay_joined, &w);
-	help_gate_await(&w.there);
+	help_peer_start(&w, stay_joined);
 	help_in_child(read_in_vain, store);
-	help_gate_open(&w.back);
-	help_done(child);
+	help_peer_end(&w);
 	help_in_child(read_as_other, store);
 	help_works(store);
 }
@@ -439,7 +428,7 @@ START_TEST(region_of_the_dead_on_read_only_file_system_gives_erofs)
 	if (!mount_small(store, "size=32m"))
 		return;
 	fill_mounted(store);
-	ck_assert_int_eq(help_wait(help_fork(use_and_die, store), 60), 128 + SIGKILL);
+	help_dies(use_and_die, store, SIGKILL);
 	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT | MS_RDONLY, NULL), 0);
 	help_fails(try_join(store, SAS_JOIN_READONLY, 0) == NULL, EROFS, store, "not left cleanly");
 	ck_assert_int_eq(mount("none", store, "none", MS_REMOUNT, "size=32m"), 0);
@@ -637,20 +626,11 @@ START_TEST(file_size_limit_gives_efbig)
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *c = tcase_create(name);
-
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(s, c);
-	return c;
-}
-
 int main(void)
 {
 	Suite *s = suite_create("permission");
-	TCase *mode = add_case(s, "mode"), *user = add_case(s, "user"), *mount = add_case(s, "mount"),
-	      *full = add_case(s, "full");
+	TCase *mode = help_case(s, "mode"), *user = help_case(s, "user"), *mount = help_case(s, "mount"),
+	      *full = help_case(s, "full");
 
 	umask(022);
 	tcase_add_test(mode, files_get_the_mode_that_umask_leaves);

@@ -5,7 +5,6 @@
  */
 #include <config.h>
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +15,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,19 +27,19 @@
 #include "../sas/port.h"
 #include "../sas/uuid.h"
 #include "../sas/xattr.h"
+#include "help.h"
 
 #define LIMIT 65536
 
-static char directory[] = "/tmp/sas-test-port.XXXXXX";
-static char path[64];
+static char *directory, *path;
 static int fd;
 static char aligned[64] __attribute__((aligned(64)));
 static struct sas_port port;    /* sas_port while a test replaces entries */
 
 static void set_up(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(path, sizeof path, "%s/file", directory);
+	directory = help_store();
+	path = help_path(directory, "file");
 	fd = sas_port->openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ck_assert_int_ge(fd, 0);
 	port = sas_port_linux;
@@ -51,9 +49,6 @@ static void tear_down(void)
 {
 	sas_port = &sas_port_linux;
 	ck_assert_int_eq(sas_port->close(fd), 0);
-	ck_assert_int_eq(sas_port->unlinkat(AT_FDCWD, path, 0), 0);
-	ck_assert_int_eq(rmdir(directory), 0);
-	strcpy(directory + strlen(directory) - 6, "XXXXXX");
 }
 
 static uint64_t file_size(void)
@@ -336,49 +331,6 @@ START_TEST(pid_namespace_is_shared_with_child)
 }
 END_TEST
 
-START_TEST(start_time_does_not_depend_on_name)
-{
-	int ready[2], go[2], status;
-	uint64_t before, after;
-	char byte;
-	pid_t child;
-
-	ck_assert_int_eq(pipe(ready) | pipe(go), 0);
-	child = fork();
-	if (child == 0) {
-		close(go[1]);
-		if (read(go[0], &byte, 1) != 1 || prctl(PR_SET_NAME, "a) S (1 2 3") != 0)
-			_exit(1);
-		_exit(write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 1);
-	}
-	before = sas_port_start_time(child);
-	ck_assert_int_eq(write(go[1], "", 1), 1);
-	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-	after = sas_port_start_time(child);
-	ck_assert_int_eq(write(go[1], "", 1), 1);
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(status, 0);
-	ck_assert_uint_eq(before, after);
-	ck_assert_uint_ge(before, sas_port_start_time(getpid()));
-	/* Ticks since the boot: plausible against the other clock. */
-	ck_assert_uint_le(before / (uint64_t)sysconf(_SC_CLK_TCK),
-			  sas_port->now_ns() / 1000000000U + 1000000);
-}
-END_TEST
-
-START_TEST(start_time_of_nobody_is_zero)
-{
-	pid_t child = fork();
-
-	if (child == 0)
-		_exit(0);
-	ck_assert_int_eq(waitpid(child, NULL, 0), child);
-	ck_assert_uint_eq(sas_port_start_time(child), 0);
-	ck_assert_uint_eq(sas_port_start_time(0), 0);
-	ck_assert_uint_eq(sas_port_start_time(-1), 0);
-}
-END_TEST
-
 START_TEST(occupant_names_range_and_file)
 {
 	char text[256], expected[256], small[8];
@@ -634,8 +586,6 @@ static void add_system_tests(TCase *tests)
 	tcase_add_test(tests, random_bytes_differ);
 	tcase_add_test(tests, boot_id_is_that_of_the_kernel);
 	tcase_add_test(tests, pid_namespace_is_shared_with_child);
-	tcase_add_test(tests, start_time_does_not_depend_on_name);
-	tcase_add_test(tests, start_time_of_nobody_is_zero);
 	tcase_add_test(tests, occupant_names_range_and_file);
 	tcase_add_test(tests, occupant_without_name_is_anonymous);
 	tcase_add_test(tests, occupant_is_found_among_many);
@@ -659,19 +609,12 @@ int main(void)
 	static void (*const add[])(TCase *) = { add_table_tests, add_system_tests, add_neighbour_tests };
 	static const char *const names[] = { "table", "system", "neighbours" };
 	Suite *suite = suite_create("port");
-	SRunner *runner;
-	int failed;
 
 	for (unsigned i = 0; i < 3; i++) {
-		TCase *tests = tcase_create(names[i]);
+		TCase *tests = help_case(suite, names[i]);
 
 		tcase_add_checked_fixture(tests, set_up, tear_down);
 		add[i](tests);
-		suite_add_tcase(suite, tests);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return help_main(suite);
 }

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -182,18 +181,13 @@ static void check_sizes(const char *store, unsigned count)
 	}
 }
 
-static int is_zero(const char *page)
-{
-	return page[0] == 0 && memcmp(page, page + 1, 4095) == 0;
-}
-
 static void *take(SASRegion_t region, size_t size)
 {
-	char *block = SASRegionBlockAlloc(region, size);
+	void *block = SASRegionBlockAlloc(region, size);
 
 	help_succeeds(block != NULL);
 	ck_assert_uint_eq((uintptr_t)block % size, 0);
-	ck_assert(is_zero(block));
+	ck_assert(all_zero(block, 4096));
 	memset(help_map(block, size), 0x5c, size);
 	return block;
 }
@@ -292,7 +286,7 @@ START_TEST(full_files_give_enospc)
 	int count = 0;
 
 	while ((blocks[count] = SASRegionBlockAlloc(region, 4096)) != NULL) {
-		ck_assert(is_zero(blocks[count]));
+		ck_assert(all_zero(blocks[count], 4096));
 		memset(blocks[count++], 0x11, 4096);
 	}
 	ck_assert(errno == ENOSPC || errno == ENOMEM);
@@ -360,18 +354,15 @@ START_TEST(reset_works_in_place_for_who_is_alone)
 }
 END_TEST
 
-struct peer { char *store; struct help_gate there, back; };
-
 static void be_peer(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region = SASRegionJoin(p->store, NULL);
 	void *block;
 
 	help_succeeds(region != NULL);
 	block = take(region, 4096);
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	give(block, 4096);
 	help_leave(region);
 	check_never_asked();
@@ -379,23 +370,18 @@ static void be_peer(void *arg)
 
 START_TEST(reset_beside_others_gives_ebusy)
 {
-	struct peer p = { .store = make_files(FILES) };
+	struct help_peer p = { .store = make_files(FILES) };
 	SASRegion_t region;
 	void *block;
-	pid_t child;
 
-	help_gate_make(&p.there);
-	help_gate_make(&p.back);
 	help_leave(create(p.store));
-	child = help_fork(be_peer, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, be_peer);
 	region = SASRegionJoin(p.store, NULL);
 	help_succeeds(region != NULL);
 	block = take(region, 4096);
 	help_fails(SASRegionReset(region) == -1, EBUSY, p.store, "others");
 	memset(block, 1, 4096);
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	ck_assert_uint_eq(help_info(region).blocksInUse, 1);
 	help_succeeds(SASRegionReset(region) == 0);
 	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
@@ -407,14 +393,13 @@ END_TEST
 
 static void lose_region(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region = SASRegionJoin(p->store, NULL);
 	void *block;
 
 	help_succeeds(region != NULL);
 	block = take(region, 4096);
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	help_fails(SASRegionBlockAlloc(region, 4096) == NULL, ESTALE);
 	help_fails(SASBlockFree(block, 4096) == -1, ESTALE);
 	help_fails(SASRegionSetFinder(region, block) == -1, ESTALE);
@@ -425,16 +410,12 @@ static void lose_region(void *arg)
 
 START_TEST(remove_leaves_the_files_and_makes_them_no_region)
 {
-	struct peer p = { .store = make_files(FILES) };
+	struct help_peer p = { .store = make_files(FILES) };
 	SASRegion_t region;
 	uint64_t before;
-	pid_t child;
 
-	help_gate_make(&p.there);
-	help_gate_make(&p.back);
 	help_leave(create(p.store));
-	child = help_fork(lose_region, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, lose_region);
 	region = SASRegionJoin(p.store, NULL);
 	help_succeeds(region != NULL);
 	take(region, 4096);
@@ -445,8 +426,7 @@ START_TEST(remove_leaves_the_files_and_makes_them_no_region)
 	before = help_fingerprint(p.store);
 	help_fails(try_create(p.store, 0) == NULL, EBUSY, p.store);
 	ck_assert_uint_eq(help_fingerprint(p.store), before);
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	region = create(p.store);
 	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 	take(region, 4096);
@@ -479,7 +459,7 @@ END_TEST
 
 static void create_and_use(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region;
 
 	help_gate_await(&p->back);
@@ -491,9 +471,8 @@ static void create_and_use(void *arg)
 
 START_TEST(processes_that_create_at_once_make_one_region)
 {
-	SASInspectInfo info = { .structSize = sizeof info };
-	struct peer p = { .store = make_files(FILES) };
-	SASInspect_t inspect;
+	struct help_peer p = { .store = make_files(FILES) };
+	SASInspectInfo info;
 	pid_t children[8];
 
 	help_gate_make(&p.back);
@@ -503,13 +482,10 @@ START_TEST(processes_that_create_at_once_make_one_region)
 		help_gate_open(&p.back);
 	for (int i = 0; i < 8; i++)
 		help_done(children[i]);
-	inspect = SASInspectOpen(p.store);
-	ck_assert_ptr_nonnull(inspect);
-	ck_assert_int_eq(SASInspectGetInfo(inspect, &info), 0);
+	info = help_inspect(p.store);
 	ck_assert_uint_eq(info.generation, 8);
 	ck_assert_uint_eq(info.preallocated, 1);
 	ck_assert_uint_eq(info.clean, 1);
-	SASInspectClose(inspect);
 	help_clean(p.store);
 }
 END_TEST

@@ -13,13 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sasinspect.h>
 #include <sassim.h>
-#include "block_help.h"
-
-#define SMALL (64 * MIB)
-
-static SASRegion_t region;
+#include "fixture.h"
 
 /* What children tell, and are told. */
 static struct board {
@@ -29,17 +24,9 @@ static struct board {
 
 static void set_up(void)
 {
-	store_begin();
-	region = store_create(SMALL, SEGMENT, 0);
+	region_begin();
 	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert(board != MAP_FAILED);
-}
-
-static void tear_down(void)
-{
-	if (region)
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
 }
 
 /* A child that has joined by itself. */
@@ -48,7 +35,7 @@ static void join_anew(void)
 	must(SASRegionLeave(region) == 0);
 	region = SASRegionJoin(store, NULL);
 	must(region != NULL);
-	board->generation = info_of(region).generation;
+	board->generation = help_info(region).generation;
 }
 
 static void allocate_and_die(void *arg)
@@ -64,7 +51,7 @@ static unsigned free_generation(uint32_t generation)
 {
 	size_t count;
 	unsigned freed = 0;
-	SASBlockInfo *list = list_of(region, SASBlock__IN_USE, &count);
+	SASBlockInfo *list = help_list(region, SASBlock__IN_USE, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (list[i].generation == generation) {
@@ -81,25 +68,25 @@ START_TEST(blocks_of_dead_process_are_found_by_generation)
 
 	ck_assert_ptr_nonnull(own);
 	for (int i = 0; i < 5; i++) {
-		child_dies(allocate_and_die, NULL, SIGKILL);
-		ck_assert_uint_eq(info_of(region).blocksInUse, 21);
-		ck_assert_uint_ne(board->generation, info_of(region).generation);
+		help_dies(allocate_and_die, NULL, SIGKILL);
+		ck_assert_uint_eq(help_info(region).blocksInUse, 21);
+		ck_assert_uint_ne(board->generation, help_info(region).generation);
 		ck_assert_uint_eq(free_generation(board->generation), 20);
-		ck_assert_uint_eq(info_of(region).blocksInUse, 1);
+		ck_assert_uint_eq(help_info(region).blocksInUse, 1);
 	}
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).participants, 1);
 	ck_assert_int_eq(SASBlockFree(own, 4096), 0);
 }
 END_TEST
 
 START_TEST(recover_of_nobody_gives_0)
 {
-	uint32_t before = info_of(region).recoveries;
+	uint32_t before = help_info(region).recoveries;
 
 	ck_assert_int_eq(SASRegionRecover(region), 0);
 	ck_assert_int_eq(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).recoveries, before);
+	ck_assert_uint_eq(help_info(region).recoveries, before);
 	errno = 0;
 	ck_assert_int_eq(SASRegionRecover(NULL), -1);
 	ck_assert_int_eq(errno, EINVAL);
@@ -108,10 +95,10 @@ END_TEST
 
 START_TEST(recover_counts_dead_threads_once)
 {
-	child_dies(allocate_and_die, NULL, SIGKILL);
+	help_dies(allocate_and_die, NULL, SIGKILL);
 	ck_assert_int_eq(SASRegionRecover(region), 1);
 	ck_assert_int_eq(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).recoveries, 1);
+	ck_assert_uint_eq(help_info(region).recoveries, 1);
 }
 END_TEST
 
@@ -143,72 +130,70 @@ static uint64_t kill_and_call(uint64_t *state, void *arg)
 	int calls;
 
 	__atomic_store_n(&board->ready, 0, __ATOMIC_RELEASE);
-	pid = child_start(call_always, arg);
+	pid = help_fork(call_always, arg);
 	ck_assert(until(__atomic_load_n(&board->ready, __ATOMIC_ACQUIRE), PATIENCE));
-	calls = __atomic_load_n(&board->calls, __ATOMIC_RELAXED) + (int)random_below(state, 200);
+	calls = __atomic_load_n(&board->calls, __ATOMIC_RELAXED) + (int)help_below(state, 200);
 	ck_assert(until(__atomic_load_n(&board->calls, __ATOMIC_RELAXED) - calls >= 0, PATIENCE));
 	kill(pid, SIGKILL);
-	before = now_ns();
+	before = help_now();
 	block = SASRegionBlockAlloc(region, 4096);
-	before = now_ns() - before;
+	before = help_now() - before;
 	ck_assert_msg(block != NULL, "%s", SASLastErrorMessage());
 	ck_assert_int_eq(SASBlockFree(block, 4096), 0);
-	ck_assert(WIFSIGNALED(child_wait(pid)));
+	ck_assert_int_eq(help_wait(pid, PATIENCE), 128 + SIGKILL);
 	free_generation(board->generation);
 	return before;
 }
 
 START_TEST(call_after_kill_inside_calls_is_served)
 {
-	uint64_t state = random_seed("recover"), longest = 0, stall;
-	uint32_t recoveries = info_of(region).recoveries;
-	long kills = size_of_test(20, 100, 3000);
+	uint64_t state = help_seed("recover"), longest = 0, stall;
+	uint32_t recoveries = help_info(region).recoveries;
+	long kills = help_size(20, 100, 3000);
 
 	for (long i = 0; i < kills; i++) {
 		stall = kill_and_call(&state, i % 2 ? store : NULL);
 		if (stall > longest)
 			longest = stall;
 		if (i % 20 == 0)
-			store_is_clean(store);
+			help_clean(store);
 	}
 	ck_assert_int_ge(SASRegionRecover(region), 0);
 	printf("%ld kills inside calls: the next call of a peer took at most %.3f ms\n", kills,
 	       (double)longest / 1e6);
-	ck_assert_uint_eq(info_of(region).recoveries - recoveries, (uint64_t)kills);
-	ck_assert_uint_eq(info_of(region).participants, 1);
-	ck_assert_uint_eq(info_of(region).bytesInUse, 0);
+	ck_assert_uint_eq(help_info(region).recoveries - recoveries, (uint64_t)kills);
+	ck_assert_uint_eq(help_info(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).bytesInUse, 0);
 	/* The kernel's end of a process is in it. */
-	ck_assert_uint_lt(longest, SANITIZED || under_valgrind() ? 10000000000 : 500000000);
+	ck_assert_uint_lt(longest, help_instrumented() ? 10000000000 : 500000000);
 }
 END_TEST
 
 /* Nobody lives when the next one joins. */
 START_TEST(join_after_kill_of_last_participant_recovers)
 {
-	uint64_t state = random_seed("recover");
+	uint64_t state = help_seed("recover");
 
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
-	for (long i = 0; i < size_of_test(10, 100, 2000); i++) {
+	region_leave();
+	for (long i = 0; i < help_size(10, 100, 2000); i++) {
 		int calls;
 		pid_t pid;
 
 		__atomic_store_n(&board->ready, 0, __ATOMIC_RELEASE);
-		region = store_join(0);         /* for join_anew() */
-		pid = child_start(call_always, NULL);
+		region_join(0);         /* for join_anew() */
+		pid = help_fork(call_always, NULL);
 		ck_assert_int_eq(SASRegionLeave(region), 0);
 		ck_assert(until(__atomic_load_n(&board->ready, __ATOMIC_ACQUIRE), PATIENCE));
-		calls = __atomic_load_n(&board->calls, __ATOMIC_RELAXED) + (int)random_below(&state, 100);
+		calls = __atomic_load_n(&board->calls, __ATOMIC_RELAXED) + (int)help_below(&state, 100);
 		ck_assert(until(__atomic_load_n(&board->calls, __ATOMIC_RELAXED) - calls >= 0, PATIENCE));
 		kill(pid, SIGKILL);
-		child_wait(pid);
-		store_is_clean(store);
-		region = store_join(0);
+		help_wait(pid, PATIENCE);
+		help_clean(store);
+		region_join(0);
 		free_generation(board->generation);
-		ck_assert_uint_eq(info_of(region).bytesInUse, 0);
-		ck_assert_uint_eq(info_of(region).participants, 1);
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-		region = NULL;
+		ck_assert_uint_eq(help_info(region).bytesInUse, 0);
+		ck_assert_uint_eq(help_info(region).participants, 1);
+		region_leave();
 	}
 }
 END_TEST
@@ -227,37 +212,37 @@ static void die_while_recovering(void *arg)
 
 START_TEST(recovery_that_is_killed_is_done_by_next)
 {
-	uint64_t state = random_seed("recover");
+	uint64_t state = help_seed("recover");
 
-	for (long i = 0; i < size_of_test(5, 60, 1000); i++) {
+	for (long i = 0; i < help_size(5, 60, 1000); i++) {
 		pid_t victims[3], healer;
 		uint32_t generations[3];
 
 		__atomic_store_n(&board->ready, 0, __ATOMIC_RELEASE);
-		healer = child_start(die_while_recovering, NULL);
+		healer = help_fork(die_while_recovering, NULL);
 		ck_assert(until(__atomic_load_n(&board->ready, __ATOMIC_ACQUIRE), PATIENCE));
 		for (int k = 0; k < 3; k++) {
 			__atomic_store_n(&board->ready, 0, __ATOMIC_RELEASE);
-			victims[k] = child_start(call_always, NULL);
+			victims[k] = help_fork(call_always, NULL);
 			ck_assert(until(__atomic_load_n(&board->ready, __ATOMIC_ACQUIRE), PATIENCE));
 			generations[k] = board->generation;
 		}
 		for (int k = 0; k < 3; k++)
 			kill(victims[k], SIGKILL);
-		for (uint64_t k = random_below(&state, 100000); k > 0; k--)
+		for (uint64_t k = help_below(&state, 100000); k > 0; k--)
 			__asm__ volatile("" ::: "memory");
 		kill(healer, SIGKILL);
 		ck_assert_ptr_nonnull(SASRegionBlockAlloc(region, 8192));
 		for (int k = 0; k < 3; k++)
-			child_wait(victims[k]);
-		child_wait(healer);
+			help_wait(victims[k], PATIENCE);
+		help_wait(healer, PATIENCE);
 		ck_assert_int_ge(SASRegionRecover(region), 0);
 		for (int k = 0; k < 3; k++)
 			free_generation(generations[k]);
-		ck_assert_uint_eq(info_of(region).participants, 1);
-		ck_assert_uint_eq(info_of(region).blocksInUse, (uint64_t)i + 1);
-		ck_assert_uint_le(info_of(region).threads, 1);
-		store_is_clean(store);
+		ck_assert_uint_eq(help_info(region).participants, 1);
+		ck_assert_uint_eq(help_info(region).blocksInUse, (uint64_t)i + 1);
+		ck_assert_uint_le(help_info(region).threads, 1);
+		help_clean(store);
 	}
 }
 END_TEST
@@ -289,11 +274,11 @@ static void die_with_many_threads(void *arg)
 START_TEST(process_with_many_threads_dies_whole)
 {
 	for (int i = 0; i < 5; i++) {
-		child_dies(die_with_many_threads, NULL, SIGKILL);
+		help_dies(die_with_many_threads, NULL, SIGKILL);
 		ck_assert_int_eq(SASRegionRecover(region), 50);
 		ck_assert_uint_eq(free_generation(board->generation), 50);
-		ck_assert_uint_eq(info_of(region).threads, 1);  /* ours: it has freed */
-		ck_assert_uint_eq(info_of(region).participants, 1);
+		ck_assert_uint_eq(help_info(region).threads, 1);  /* ours: it has freed */
+		ck_assert_uint_eq(help_info(region).participants, 1);
 	}
 }
 END_TEST
@@ -321,39 +306,28 @@ static void lose_one_thread(void *arg)
 
 START_TEST(thread_that_died_with_lock_is_recovered_by_its_process)
 {
-	child_passes(lose_one_thread, NULL);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 5);
-	ck_assert_uint_ge(info_of(region).recoveries, 5);
+	help_in_child(lose_one_thread, NULL);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 5);
+	ck_assert_uint_ge(help_info(region).recoveries, 5);
 }
 END_TEST
 
 /* --- what others see of it */
 
-static SASInspectInfo inspect(void)
-{
-	SASInspect_t i = SASInspectOpen(store);
-	SASInspectInfo info = { .structSize = sizeof info };
-
-	ck_assert_msg(i != NULL, "%s", SASLastErrorMessage());
-	ck_assert_int_eq(SASInspectGetInfo(i, &info), 0);
-	SASInspectClose(i);
-	return info;
-}
-
 START_TEST(clean_word_tells_how_region_was_left)
 {
-	ck_assert_uint_eq(inspect().clean, 0);
+	ck_assert_uint_eq(help_inspect(store).clean, 0);
 	ck_assert_int_eq(SASRegionLeave(region), 0);
-	ck_assert_uint_eq(inspect().clean, 1);
-	region = store_join(0);
-	ck_assert_uint_eq(inspect().clean, 0);
-	child_dies(allocate_and_die, NULL, SIGKILL);
-	ck_assert_uint_eq(inspect().participantsAlive, 1);
+	ck_assert_uint_eq(help_inspect(store).clean, 1);
+	region_join(0);
+	ck_assert_uint_eq(help_inspect(store).clean, 0);
+	help_dies(allocate_and_die, NULL, SIGKILL);
+	ck_assert_uint_eq(help_inspect(store).participantsAlive, 1);
 	ck_assert_int_eq(SASRegionLeave(region), 0);
 	/* The dead were recovered on the way. */
-	ck_assert_uint_eq(inspect().clean, 1);
-	ck_assert_uint_eq(inspect().participantsAlive, 0);
-	region = store_join(0);
+	ck_assert_uint_eq(help_inspect(store).clean, 1);
+	ck_assert_uint_eq(help_inspect(store).participantsAlive, 0);
+	region_join(0);
 	ck_assert_uint_eq(free_generation(board->generation), 20);
 }
 END_TEST
@@ -371,22 +345,22 @@ static void join_wait_and_die(void *arg)
 /* The last to leave dies instead: the file says so until somebody joins. */
 START_TEST(death_of_last_participant_leaves_region_unclean)
 {
-	pid_t pid = child_start(join_wait_and_die, NULL);
+	pid_t pid = help_fork(join_wait_and_die, NULL);
 
 	ck_assert(until(__atomic_load_n(&board->ready, __ATOMIC_ACQUIRE), PATIENCE));
-	ck_assert_uint_eq(inspect().participantsAlive, 2);
+	ck_assert_uint_eq(help_inspect(store).participantsAlive, 2);
 	ck_assert_int_eq(SASRegionLeave(region), 0);
-	ck_assert_uint_eq(inspect().clean, 0);
-	ck_assert_uint_eq(inspect().participantsAlive, 1);
+	ck_assert_uint_eq(help_inspect(store).clean, 0);
+	ck_assert_uint_eq(help_inspect(store).participantsAlive, 1);
 	__atomic_store_n(&board->go, 1, __ATOMIC_RELEASE);
-	child_wait(pid);
-	ck_assert_uint_eq(inspect().clean, 0);
-	ck_assert_uint_eq(inspect().participantsAlive, 0);
-	region = store_join(0);
+	help_wait(pid, PATIENCE);
+	ck_assert_uint_eq(help_inspect(store).clean, 0);
+	ck_assert_uint_eq(help_inspect(store).participantsAlive, 0);
+	region_join(0);
 	ck_assert_uint_eq(free_generation(board->generation), 1);
 	ck_assert_int_eq(SASRegionLeave(region), 0);
-	ck_assert_uint_eq(inspect().clean, 1);
-	region = store_join(0);
+	ck_assert_uint_eq(help_inspect(store).clean, 1);
+	region_join(0);
 }
 END_TEST
 
@@ -395,7 +369,7 @@ int main(void)
 	Suite *suite = suite_create("recover");
 	TCase *c = tcase_create("recover");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, region_end);
 	tcase_set_timeout(c, 300);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, blocks_of_dead_process_are_found_by_generation);
@@ -408,5 +382,5 @@ int main(void)
 	tcase_add_test(c, thread_that_died_with_lock_is_recovered_by_its_process);
 	tcase_add_test(c, clean_word_tells_how_region_was_left);
 	tcase_add_test(c, death_of_last_participant_leaves_region_unclean);
-	return run_suite(suite);
+	return help_main(suite);
 }

@@ -13,13 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "help.h"
 #include "sasinspect.h"
 #include "sassim.h"
-
-#define MIB (1UL << 20)
 
 /* --- joins by handle */
 
@@ -190,7 +187,7 @@ START_TEST(read_only_join_maps_for_reading)
 	help_leave(region);
 	region = help_join(store, SAS_JOIN_READONLY);
 	ck_assert_int_eq(block[0], 0);
-	ck_assert_int_eq(help_wait(help_fork(write_to, block), 60), 128 + SIGSEGV);
+	help_dies(write_to, block, SIGSEGV);
 	help_leave(region);
 	help_works(store);
 }
@@ -649,7 +646,7 @@ START_TEST(exec_ends_membership)
 	char *store = help_store();
 	struct family f = { .region = help_create(store) };
 
-	ck_assert_int_eq(help_wait(help_fork(exec_self, &f), 60), 0);
+	help_in_child(exec_self, &f);
 	ck_assert_ptr_null(SASRegionFinder(f.region));
 	ck_assert_uint_eq(help_info(f.region).participants, 1);
 	help_leave(f.region);
@@ -752,20 +749,11 @@ START_TEST(more_threads_than_logs_of_the_anchor)
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *c = tcase_create(name);
-
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(s, c);
-	return c;
-}
-
 static int run_tests(void)
 {
 	Suite *s = suite_create("region");
-	TCase *handle = add_case(s, "handle"), *address = add_case(s, "address"),
-	      *member = add_case(s, "member");
+	TCase *handle = help_case(s, "handle"), *address = help_case(s, "address"),
+	      *member = help_case(s, "member");
 
 	tcase_add_test(handle, join_by_handle_refuses_bad_arguments);
 	tcase_add_test(handle, calls_with_no_handle_give_einval);

@@ -8,14 +8,12 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "help.h"
 #include "sas/layout.h"
-#include "sasinspect.h"
 #include "sassim.h"
 
 #define ANCHOR "SAS00000.DAT"
@@ -131,14 +129,6 @@ END_TEST
 
 /* --- peers */
 
-struct peer { char *store; struct help_gate there, back; };
-
-static void make_gates(struct peer *p)
-{
-	help_gate_make(&p->there);
-	help_gate_make(&p->back);
-}
-
 /* Every call, after somebody took the region away. */
 static void check_stale(SASRegion_t region, void *block)
 {
@@ -160,14 +150,13 @@ static void check_stale(SASRegion_t region, void *block)
 
 static void lose_region(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region = help_join(p->store, 0);
 	char *block = SASRegionBlockAlloc(region, 4096);
 
 	strcpy(block, "still to be read");
 	SASRegionSetFinder(region, block);
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	check_stale(region, block);
 	/* The memory stays: readers of it are not killed. */
 	ck_assert_str_eq(block, "still to be read");
@@ -180,32 +169,25 @@ static void lose_region(void *arg)
 
 START_TEST(peers_of_removed_region_get_estale_and_rejoin)
 {
-	struct peer p = { .store = make_store() };
+	struct help_peer p = { .store = make_store() };
 	SASRegion_t region;
-	pid_t child;
 
-	make_gates(&p);
-	child = help_fork(lose_region, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, lose_region);
 	region = help_join(p.store, 0);
 	help_succeeds(SASRegionRemove(region) == 0);
 	ck_assert_int_eq(help_files(p.store, ""), 0);
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	help_works(p.store);
 }
 END_TEST
 
 START_TEST(peers_of_reset_region_get_estale_and_rejoin)
 {
-	struct peer p = { .store = make_store() };
+	struct help_peer p = { .store = make_store() };
 	SASRegion_t region;
 	uint8_t uuid[16];
-	pid_t child;
 
-	make_gates(&p);
-	child = help_fork(lose_region, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, lose_region);
 	region = help_join(p.store, 0);
 	memcpy(uuid, help_info(region).uuid, 16);
 	help_succeeds(SASRegionReset(region) == 0);
@@ -213,8 +195,7 @@ START_TEST(peers_of_reset_region_get_estale_and_rejoin)
 	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 	ck_assert_uint_eq(help_info(region).participants, 1);
 	ck_assert_ptr_null(SASRegionFinder(region));
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	ck_assert_uint_eq(help_info(region).blocksInUse, 1);
 	help_leave(region);
 	help_works(p.store);
@@ -224,11 +205,10 @@ END_TEST
 /* A child that has the join of its parent. */
 static void lose_classic(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 
 	ck_assert_ptr_nonnull(SASBlockAlloc(4096));
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	ck_assert_ptr_null(getSASFinder());
 	help_fails(SASBlockAlloc(4096) == NULL, ESTALE);
 	/* Neither the old region nor the new one is removed by who has neither. */
@@ -243,20 +223,16 @@ static void lose_classic(void *arg)
 
 START_TEST(classic_peers_get_estale_and_harm_nobody)
 {
-	struct peer p = { .store = help_store() };
-	pid_t child;
+	struct help_peer p = { .store = help_store() };
 
-	make_gates(&p);
 	help_classic(p.store);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	setSASFinder(SASBlockAlloc(4096));
-	child = help_fork(lose_classic, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, lose_classic);
 	SASRemove();
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	setSASFinder(SASBlockAlloc(4096));
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	help_succeeds(SASBlockAlloc(HELP_SEGMENT) != NULL);
 	SASCleanUp();
 	help_works(p.store);
@@ -265,63 +241,52 @@ END_TEST
 
 static void stay(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region = help_join(p->store, 0);
 	void *block = SASRegionBlockAlloc(region, 4096);
 
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	help_succeeds(SASBlockFree(block, 4096) == 0);
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	check_stale(region, block);
 	help_leave(region);
 }
 
 START_TEST(remove_path_gives_ebusy_while_participants_live_unless_forced)
 {
-	struct peer p = { .store = make_store() };
+	struct help_peer p = { .store = make_store() };
 	uint64_t before;
-	pid_t child;
 
-	make_gates(&p);
-	child = help_fork(stay, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, stay);
 	before = help_fingerprint(p.store);
 	help_fails(SASRegionRemovePath(p.store, 0) == -1, EBUSY, p.store, "1 process");
 	ck_assert_uint_eq(help_fingerprint(p.store), before);
-	help_gate_open(&p.back);
-	help_gate_await(&p.there);
+	help_peer_go_on(&p);
 	help_succeeds(SASRegionRemovePath(p.store, 1) == 0);
 	ck_assert_int_eq(help_files(p.store, ""), 0);
-	help_gate_open(&p.back);
-	help_done(child);
+	help_peer_end(&p);
 	help_works(p.store);
 }
 END_TEST
 
 static void stay_and_read(void *arg)
 {
-	struct peer *p = arg;
+	struct help_peer *p = arg;
 	SASRegion_t region = help_join(p->store, SAS_JOIN_READONLY);
 
-	help_gate_open(&p->there);
-	help_gate_await(&p->back);
+	help_peer_turn(p);
 	ck_assert_ptr_null(SASRegionFinder(region));
 	help_leave(region);
 }
 
 START_TEST(remove_path_counts_readers_and_forgets_the_dead)
 {
-	struct peer p = { .store = make_store() };
-	pid_t child;
+	struct help_peer p = { .store = make_store() };
 
-	make_gates(&p);
-	child = help_fork(stay_and_read, &p);
-	help_gate_await(&p.there);
+	help_peer_start(&p, stay_and_read);
 	help_fails(SASRegionRemovePath(p.store, 0) == -1, EBUSY, p.store);
-	kill(child, SIGKILL);
-	ck_assert_int_eq(help_wait(child, 60), 128 + SIGKILL);
+	kill(p.pid, SIGKILL);
+	ck_assert_int_eq(help_wait(p.pid, PATIENCE), 128 + SIGKILL);
 	help_succeeds(SASRegionRemovePath(p.store, 0) == 0);
 	ck_assert_int_eq(help_files(p.store, ""), 0);
 	help_works(p.store);
@@ -501,20 +466,11 @@ START_TEST(damaged_life_word_never_deletes)
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *c = tcase_create(name);
-
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(s, c);
-	return c;
-}
-
 int main(void)
 {
 	Suite *s = suite_create("remove");
-	TCase *remove = add_case(s, "remove"), *peer = add_case(s, "peer"), *reset = add_case(s, "reset"),
-	      *broken = add_case(s, "broken");
+	TCase *remove = help_case(s, "remove"), *peer = help_case(s, "peer"), *reset = help_case(s, "reset"),
+	      *broken = help_case(s, "broken");
 
 	tcase_add_test(remove, remove_deletes_all_files_and_leaves);
 	tcase_add_test(remove, remove_path_refuses_what_is_no_region);

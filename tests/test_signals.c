@@ -4,10 +4,8 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,45 +14,19 @@
 
 #include <sasalloc.h>
 #include <sassim.h>
-#include "block_help.h"
+#include "fixture.h"
 
-#define LAZY 8U
-#define REGION GIB
-
-static unsigned char *at[LAZY];
-static unsigned char *nowhere;
-static SASRegion_t region;
 static volatile int calls, number_seen, code_seen;
 static void *volatile address_seen;
 static sigjmp_buf back;
 
-static unsigned char value(unsigned i)
-{
-	return (unsigned char)(0x20 + i);
-}
-
 static void set_up(void)
 {
-	store_begin();
-	region = store_create(REGION, SEGMENT, 0);
-	for (unsigned i = 0; i < LAZY; i++) {
-		at[i] = SASRegionBlockAlloc(region, SEGMENT);
-		ck_assert_ptr_nonnull(at[i]);
-		memset(at[i], value(i), 4096);
-	}
-	initSOMSASBlock((SASBlockHeader *)(void *)at[0], SAS_RUNTIME_SIMPLEHEAP, (long)SEGMENT, NULL);
+	lazy_begin();
+	initSOMSASBlock((SASBlockHeader *)(void *)at[0], SAS_RUNTIME_SIMPLEHEAP, (long)HELP_SEGMENT, NULL);
 	ck_assert_int_eq(SASRegionSetFinder(region, at[0]), 0);
-	nowhere = (unsigned char *)info_of(region).base + REGION - SEGMENT;
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
+	region_leave();
 	calls = 0;
-}
-
-static void tear_down(void)
-{
-	if (region)
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
 }
 
 static int lazy_works(void)
@@ -104,8 +76,8 @@ static int try_load(const void *address)
 
 START_TEST(handler_before_join_gets_foreign_faults)
 {
-	handle_signal(SIGSEGV, leap, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
 	ck_assert(lazy_works());
 	ck_assert_int_eq(calls, 0);
 	ck_assert(!try_load((void *)4711));
@@ -139,8 +111,8 @@ static void skip(int number, siginfo_t *info, void *context)
 
 START_TEST(handler_before_join_gets_context_it_may_change)
 {
-	handle_signal(SIGSEGV, skip, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, skip, 0);
+	region_join(0);
 	ck_assert_int_eq(load_or_skip(nowhere), 4711);
 	ck_assert_int_eq(load_or_skip(NULL), 4711);
 	ck_assert_int_eq(calls, 2);
@@ -161,7 +133,7 @@ static void plain(int number)
 START_TEST(handler_without_siginfo_is_called)
 {
 	signal(SIGSEGV, plain);
-	region = store_join(0);
+	region_join(0);
 	ck_assert(!try_load(NULL));
 	ck_assert_int_eq(plain_calls, 1);
 	ck_assert(lazy_works());
@@ -170,8 +142,8 @@ END_TEST
 
 START_TEST(siglongjmp_out_of_handler_many_times)
 {
-	handle_signal(SIGSEGV, leap, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
 	for (int i = 0; i < 10000; i++)
 		ck_assert(!try_load(i % 2 ? nowhere : NULL));
 	ck_assert_int_eq(calls, 10000);
@@ -194,7 +166,7 @@ static void look_inside(int number, siginfo_t *info, void *context)
 /* The classic calls want a classic join, which maps all of so few segments at once. */
 START_TEST(finder_and_header_work_inside_handler)
 {
-	handle_signal(SIGSEGV, look_inside, 0);
+	help_handle(SIGSEGV, look_inside, 0);
 	ck_assert_int_eq(SASJoinRegionByName(store), 0);
 	ck_assert(!try_load(NULL));
 	ck_assert_ptr_eq(finder_seen, at[0]);
@@ -206,11 +178,11 @@ END_TEST
 /* With a header in a segment that is not mapped yet: it maps it itself. */
 START_TEST(header_in_unmapped_segment_is_found_inside_handler)
 {
-	handle_signal(SIGSEGV, look_inside, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, look_inside, 0);
+	region_join(0);
 	ck_assert(!try_load(NULL));
 	ck_assert_ptr_eq(header_seen, at[0]);
-	ck_assert_uint_eq(info_of(region).faults, 0);
+	ck_assert_uint_eq(help_info(region).faults, 0);
 }
 END_TEST
 
@@ -222,14 +194,13 @@ START_TEST(handler_with_resethand_is_called_once)
 
 	for (unsigned i = 0; i < 2; i++) {
 		calls = 0;
-		handle_signal(SIGSEGV, leap, flags[i]);
-		region = store_join(0);
+		help_handle(SIGSEGV, leap, flags[i]);
+		region_join(0);
 		ck_assert(!try_load(NULL));
 		ck_assert_int_eq(calls, 1);
 		ck_assert(lazy_works());
-		child_dies(wild_load, NULL, SIGSEGV);
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-		region = NULL;
+		help_dies(wild_load, NULL, SIGSEGV);
+		region_leave();
 	}
 }
 END_TEST
@@ -263,7 +234,7 @@ START_TEST(handler_runs_with_mask_it_asked_for)
 	sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	install_masking(SA_NOCLDSTOP, SIGUSR1);
-	region = store_join(0);
+	region_join(0);
 	ck_assert(!try_load(nowhere));
 	ck_assert_int_eq(sigismember(&mask_seen, SIGUSR1), 1);
 	ck_assert_int_eq(sigismember(&mask_seen, SIGUSR2), 1);
@@ -290,12 +261,12 @@ static void touch_inside(int number, siginfo_t *info, void *context)
 
 START_TEST(handler_with_nodefer_touches_segments)
 {
-	handle_signal(SIGSEGV, touch_inside, SA_NODEFER);
-	region = store_join(0);
+	help_handle(SIGSEGV, touch_inside, SA_NODEFER);
+	region_join(0);
 	ck_assert(!try_load(NULL));
 	ck_assert_int_eq(calls, 1);
 	ck_assert_int_eq(inner_value, value(3));
-	ck_assert_uint_eq(info_of(region).faults, 1);
+	ck_assert_uint_eq(help_info(region).faults, 1);
 }
 END_TEST
 
@@ -328,8 +299,8 @@ START_TEST(stack_overflow_reaches_handler_on_alternate_stack)
 	pthread_t thread;
 	void *result;
 
-	handle_signal(SIGSEGV, leap, SA_ONSTACK);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap, SA_ONSTACK);
+	region_join(0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, overflow, NULL), 0);
 	ck_assert_int_eq(pthread_join(thread, &result), 0);
 	ck_assert_ptr_eq(result, at[0]);
@@ -364,8 +335,8 @@ static void install_over(void)
 
 START_TEST(handler_over_ours_that_chains_maps)
 {
-	handle_signal(SIGSEGV, leap, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
 	install_over();
 	ck_assert(lazy_works());
 	ck_assert_int_eq(over_calls, LAZY - 1);
@@ -378,8 +349,8 @@ END_TEST
 
 START_TEST(handler_over_ours_that_does_not_chain_gets_all)
 {
-	region = store_join(0);
-	handle_signal(SIGSEGV, leap, 0);
+	region_join(0);
+	help_handle(SIGSEGV, leap, 0);
 	ck_assert(!try_load(at[1]));
 	ck_assert_ptr_eq(address_seen, at[1]);
 	ck_assert_int_eq(SASMapAhead(at[1], 1), 0);
@@ -389,7 +360,7 @@ END_TEST
 
 static void die_over_default(void *arg)
 {
-	region = store_join(0);
+	region_join(0);
 	install_over();
 	must(lazy_works());
 	load_byte(arg);
@@ -398,26 +369,26 @@ static void die_over_default(void *arg)
 /* Ours, called by the one above, finds the default: that ends the process. */
 START_TEST(handler_over_ours_with_default_below_dies)
 {
-	child_dies(die_over_default, NULL, SIGSEGV);
-	child_dies(die_over_default, nowhere, SIGSEGV);
+	help_dies(die_over_default, NULL, SIGSEGV);
+	help_dies(die_over_default, nowhere, SIGSEGV);
 }
 END_TEST
 
 static void die_in_ring(void *arg)
 {
 	/* ours(previous: over) <- over(below: ours): a ring, by a join while `over` stands. */
-	region = store_join(0);
+	region_join(0);
 	install_over();
 	must(SASRegionLeave(region) == 0);
-	region = store_join(0);
+	region_join(0);
 	must(lazy_works());
 	load_byte(arg);
 }
 
 START_TEST(chain_that_is_a_ring_ends)
 {
-	child_dies(die_in_ring, NULL, SIGSEGV);
-	child_dies(die_in_ring, nowhere, SIGSEGV);
+	help_dies(die_in_ring, NULL, SIGSEGV);
+	help_dies(die_in_ring, nowhere, SIGSEGV);
 }
 END_TEST
 
@@ -435,7 +406,7 @@ static void die_in_sandwich(void *arg)
 {
 	install_same_again();           /* below: the default */
 	must(below.sa_handler == SIG_DFL);
-	region = store_join(0);
+	region_join(0);
 	must(load_byte(at[1]) == value(1));
 	install_same_again();           /* below: ours, whose previous is `over` */
 	must(lazy_works());
@@ -445,13 +416,13 @@ static void die_in_sandwich(void *arg)
 /* The same handler below and above ours. */
 START_TEST(handler_below_and_over_ours_does_not_loop)
 {
-	child_dies(die_in_sandwich, NULL, SIGSEGV);
+	help_dies(die_in_sandwich, NULL, SIGSEGV);
 }
 END_TEST
 
 /* --- leave */
 
-static signal_action installed(int number)
+static help_handler installed(int number)
 {
 	struct sigaction a;
 
@@ -461,13 +432,12 @@ static signal_action installed(int number)
 
 START_TEST(leave_restores_what_was_there)
 {
-	handle_signal(SIGSEGV, leap, SA_NODEFER);
-	handle_signal(SIGBUS, note_only, SA_ONSTACK);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap, SA_NODEFER);
+	help_handle(SIGBUS, note_only, SA_ONSTACK);
+	region_join(0);
 	ck_assert_ptr_ne(installed(SIGSEGV), leap);
 	ck_assert_ptr_ne(installed(SIGBUS), note_only);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
+	region_leave();
 	ck_assert_ptr_eq(installed(SIGSEGV), leap);
 	ck_assert_ptr_eq(installed(SIGBUS), note_only);
 	ck_assert(!try_load(NULL));
@@ -476,11 +446,10 @@ END_TEST
 
 START_TEST(leave_restores_only_over_ours)
 {
-	handle_signal(SIGBUS, note_only, 0);
-	region = store_join(0);
-	handle_signal(SIGSEGV, leap, 0);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
+	help_handle(SIGBUS, note_only, 0);
+	region_join(0);
+	help_handle(SIGSEGV, leap, 0);
+	region_leave();
 	ck_assert_ptr_eq(installed(SIGSEGV), leap);
 	ck_assert_ptr_eq(installed(SIGBUS), note_only);
 }
@@ -488,7 +457,7 @@ END_TEST
 
 static void leave_under_chain(void *arg)
 {
-	region = store_join(0);
+	region_join(0);
 	install_over();
 	must(SASRegionLeave(region) == 0);
 	must(installed(SIGSEGV) == over);
@@ -498,48 +467,45 @@ static void leave_under_chain(void *arg)
 /* Ours is called though nothing is joined. */
 START_TEST(leave_under_chaining_handler_passes_faults_on)
 {
-	child_dies(leave_under_chain, NULL, SIGSEGV);
+	help_dies(leave_under_chain, NULL, SIGSEGV);
 }
 END_TEST
 
 START_TEST(leave_of_one_of_two_regions_keeps_handler)
 {
-	char second[300];
+	char *second = help_path(store, "second");
 	SASRegionOptions o;
 	SASRegion_t other;
 
-	handle_signal(SIGSEGV, leap, 0);
-	region = store_join(0);
-	snprintf(second, sizeof second, "%s/second", store);
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
 	ck_assert_int_eq(mkdir(second, 0700), 0);
 	SASRegionOptionsInit(&o);
 	o.flags = SAS_JOIN_CREATE;
-	o.regionSize = 64 * MIB;
-	o.segmentSize = SEGMENT;
-	o.base = info_of(region).base + 32 * GIB;
+	o.regionSize = HELP_REGION;
+	o.segmentSize = HELP_SEGMENT;
+	o.base = help_info(region).base + 32 * GIB;
 	other = SASRegionJoin(second, &o);
 	ck_assert_msg(other != NULL, "%s", SASLastErrorMessage());
 	ck_assert_int_eq(SASRegionLeave(other), 0);
 	ck_assert(lazy_works());
 	ck_assert_int_eq(calls, 0);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = NULL;
+	region_leave();
 	ck_assert_ptr_eq(installed(SIGSEGV), leap);
 	ck_assert(!try_load(at[1]));
-	store_is_clean(second);
+	help_clean(second);
 }
 END_TEST
 
 /* A reset action in between: joins and leaves install and restore by turns. */
 START_TEST(join_and_leave_by_turns_keep_handler)
 {
-	handle_signal(SIGSEGV, leap, 0);
+	help_handle(SIGSEGV, leap, 0);
 	for (int i = 0; i < 100; i++) {
-		region = store_join(0);
+		region_join(0);
 		ck_assert(lazy_works());
 		ck_assert(!try_load(NULL));
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-		region = NULL;
+		region_leave();
 		ck_assert_ptr_eq(installed(SIGSEGV), leap);
 	}
 	ck_assert_int_eq(calls, 100);
@@ -581,8 +547,8 @@ START_TEST(foreign_faults_of_many_threads_reach_handler)
 	pthread_t threads[THREADS];
 	void *result;
 
-	handle_signal(SIGSEGV, leap_own, 0);
-	region = store_join(0);
+	help_handle(SIGSEGV, leap_own, 0);
+	region_join(0);
 	for (int i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, fault_often, at), 0);
 	for (int i = 0; i < THREADS; i++) {
@@ -612,9 +578,9 @@ static void call_with_bad_memory(void *arg)
 /* In a child: the jump leaves memory of the call behind. */
 START_TEST(fault_of_callers_memory_in_call_leaves_no_lock)
 {
-	handle_signal(SIGSEGV, leap, 0);
-	region = store_join(0);
-	child_passes(call_with_bad_memory, (void *)16);
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
+	help_in_child(call_with_bad_memory, (void *)16);
 	ck_assert_msg(SASRegionBlockAlloc(region, 4096) != NULL, "%s", SASLastErrorMessage());
 }
 END_TEST
@@ -624,7 +590,7 @@ int main(void)
 	Suite *suite = suite_create("signals");
 	TCase *c = tcase_create("signals");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, region_end);
 	tcase_set_timeout(c, 120);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, handler_before_join_gets_foreign_faults);
@@ -638,7 +604,7 @@ int main(void)
 	tcase_add_test(c, handler_with_resethand_is_called_once);
 	tcase_add_test(c, handler_runs_with_mask_it_asked_for);
 	tcase_add_test(c, handler_with_nodefer_touches_segments);
-	if (!SANITIZED && !under_valgrind())
+	if (!help_instrumented())
 		tcase_add_test(c, stack_overflow_reaches_handler_on_alternate_stack);
 	tcase_add_test(c, handler_over_ours_that_chains_maps);
 	tcase_add_test(c, handler_over_ours_that_does_not_chain_gets_all);
@@ -652,5 +618,5 @@ int main(void)
 	tcase_add_test(c, join_and_leave_by_turns_keep_handler);
 	tcase_add_test(c, foreign_faults_of_many_threads_reach_handler);
 	tcase_add_test(c, fault_of_callers_memory_in_call_leaves_no_lock);
-	return run_suite(suite);
+	return help_main(suite);
 }

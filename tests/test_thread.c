@@ -4,30 +4,19 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <sassim.h>
-#include "block_help.h"
-
-static SASRegion_t region;
+#include "fixture.h"
 
 static void set_up(void)
 {
 	store_begin();
-	region = store_create(GIB, 4 * MIB, 0);
-}
-
-static void tear_down(void)
-{
-	if (region)
-		ck_assert_int_eq(SASRegionLeave(region), 0);
-	store_end();
+	region_create(GIB, 4 * MIB, 0);
 }
 
 static void *run(void *(*body)(void *), void *arg)
@@ -55,29 +44,29 @@ static void *allocate_and_free(void *arg)
 
 START_TEST(thread_end_gives_up_its_place)
 {
-	ck_assert_uint_eq(info_of(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
 	ck_assert_ptr_nonnull(run(allocate, NULL));
-	ck_assert_uint_eq(info_of(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
 	ck_assert_ptr_nonnull(allocate(NULL));
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 	ck_assert_ptr_nonnull(run(allocate, NULL));
-	ck_assert_uint_eq(info_of(region).threads, 1);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 3);
-	ck_assert_uint_eq(info_of(region).recoveries, 0);
+	ck_assert_uint_eq(help_info(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 3);
+	ck_assert_uint_eq(help_info(region).recoveries, 0);
 }
 END_TEST
 
 START_TEST(thousands_of_short_threads_use_few_places)
 {
-	uint64_t used = sum_of(region, SASBlock__IN_USE);
+	uint64_t used = help_sum(region, SASBlock__IN_USE);
 
-	for (long i = 0; i < size_of_test(300, 5000, 100000); i++)
+	for (long i = 0; i < help_size(300, 5000, 100000); i++)
 		ck_assert_ptr_nonnull(run(allocate_and_free, &i));
-	ck_assert_uint_eq(info_of(region).threads, 0);
-	ck_assert_uint_eq(info_of(region).recoveries, 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).recoveries, 0);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 	/* No log has been added. */
-	ck_assert_uint_eq(sum_of(region, SASBlock__IN_USE), used);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), used);
 }
 END_TEST
 
@@ -111,9 +100,9 @@ static void crowd_works(unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], &small, allocate_at_once, blocks + 10 * i), 0);
 	pthread_barrier_wait(&all_allocated);
-	ck_assert_uint_eq(info_of(region).threads, count);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 10 * count);
-	store_is_clean(store);
+	ck_assert_uint_eq(help_info(region).threads, count);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 10 * count);
+	help_clean(store);
 	pthread_barrier_wait(&all_allocated);
 	for (unsigned i = 0; i < count; i++) {
 		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
@@ -121,26 +110,26 @@ static void crowd_works(unsigned count)
 	}
 	pthread_barrier_destroy(&all_allocated);
 	pthread_attr_destroy(&small);
-	ck_assert_uint_eq(info_of(region).threads, 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 	free(threads);
 	free(blocks);
 }
 
 START_TEST(more_threads_than_logs_get_more_logs)
 {
-	unsigned count = (unsigned)size_of_test(240, 600, 3000);
-	uint64_t before = sum_of(region, SASBlock__IN_USE), after;
+	unsigned count = (unsigned)help_size(240, 600, 3000);
+	uint64_t before = help_sum(region, SASBlock__IN_USE), after;
 
 	crowd_works(count);
-	after = sum_of(region, SASBlock__IN_USE);
+	after = help_sum(region, SASBlock__IN_USE);
 	ck_assert_uint_gt(after, before);
 	crowd_works(count);
-	ck_assert_uint_eq(sum_of(region, SASBlock__IN_USE), after);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), after);
+	region_leave();
+	region_join(0);
 	crowd_works(count);
-	ck_assert_uint_eq(sum_of(region, SASBlock__IN_USE), after);
+	ck_assert_uint_eq(help_sum(region, SASBlock__IN_USE), after);
 }
 END_TEST
 
@@ -148,7 +137,7 @@ END_TEST
 START_TEST(crowd_in_region_of_default_geometry_works)
 {
 	ck_assert_int_eq(SASRegionRemove(region), 0);
-	region = store_create(0, 0, 0);
+	region_create(0, 0, 0);
 	crowd_works(300);
 }
 END_TEST
@@ -157,14 +146,14 @@ END_TEST
 
 static void *set_up_and_clean_up(void *arg)
 {
-	uint32_t before = info_of(region).threads, between;
+	uint32_t before = help_info(region).threads, between;
 
 	SASThreadSetUp();
-	between = info_of(region).threads;
+	between = help_info(region).threads;
 	SASThreadSetUp();
 	SASThreadCleanUp();
 	SASThreadCleanUp();
-	return between == before + 1 && info_of(region).threads == before ? arg : NULL;
+	return between == before + 1 && help_info(region).threads == before ? arg : NULL;
 }
 
 START_TEST(thread_set_up_takes_place_and_clean_up_gives_it)
@@ -197,18 +186,18 @@ static void lose_threads(void *arg)
 		must(pthread_join(thread, NULL) == 0);
 		must(SASBlockAlloc(4096) != NULL);
 	}
-	must(info_of(region).threads == 1);
+	must(help_info(region).threads == 1);
 	SASCleanUp();
 }
 
 /* It counts as death: what it held is taken over. In a child: a dead thread's record is nobody's. */
 START_TEST(thread_that_ends_with_lock_is_recovered)
 {
-	child_passes(lose_threads, store);
-	ck_assert_uint_ge(info_of(region).recoveries, 10);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 10);
+	help_in_child(lose_threads, store);
+	ck_assert_uint_ge(help_info(region).recoveries, 10);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 10);
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).participants, 1);
 }
 END_TEST
 
@@ -239,8 +228,8 @@ START_TEST(call_in_destructor_of_thread_works)
 		ck_assert_ptr_nonnull(run(end_with_late_call, store));
 		ck_assert_ptr_eq(late_result, store);
 	}
-	ck_assert_uint_eq(info_of(region).threads, 0);
-	ck_assert_uint_eq(info_of(region).recoveries, 0);
+	ck_assert_uint_eq(help_info(region).threads, 0);
+	ck_assert_uint_eq(help_info(region).recoveries, 0);
 }
 END_TEST
 
@@ -268,20 +257,20 @@ START_TEST(leave_while_thread_with_place_lives)
 	ck_assert_int_eq(pthread_create(&thread, NULL, stay_until_told, &block), 0);
 	ck_assert_int_eq(read(gone[0], &byte, 1), 1);
 	ck_assert_ptr_nonnull(block);
-	ck_assert_int_eq(SASRegionLeave(region), 0);
-	region = store_join(0);
+	region_leave();
+	region_join(0);
 	ck_assert_ptr_nonnull(allocate(NULL));
 	ck_assert_int_eq(write(stay[1], "", 1), 1);
 	ck_assert_int_eq(pthread_join(thread, &result), 0);
 	ck_assert_ptr_eq(result, &block);
-	ck_assert_uint_eq(info_of(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).threads, 1);
 	ck_assert_int_eq(SASBlockFree(block, 4096), 0);
 }
 END_TEST
 
 static void *join_and_leave(void *arg)
 {
-	for (long i = 0; i < size_of_test(20, 200, 5000); i++) {
+	for (long i = 0; i < help_size(20, 200, 5000); i++) {
 		SASRegion_t own = SASRegionJoin(store, NULL);
 		void *block = own ? SASRegionBlockAlloc(own, 4096) : NULL;
 
@@ -303,8 +292,8 @@ START_TEST(threads_join_and_leave_at_once)
 		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
 		ck_assert_msg(result == store, "%s", SASLastErrorMessage());
 	}
-	ck_assert_uint_eq(info_of(region).participants, 1);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
+	ck_assert_uint_eq(help_info(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 }
 END_TEST
 
@@ -314,9 +303,9 @@ static void *work(void *arg)
 	unsigned count = 0;
 	uint64_t state = (uintptr_t)&own;
 
-	for (long i = 0; i < size_of_test(500, 10000, 200000); i++) {
-		if (count < 16 && (!count || random_below(&state, 2))) {
-			own[count] = SASRegionBlockAlloc(region, 4096UL << random_below(&state, 3));
+	for (long i = 0; i < help_size(500, 10000, 200000); i++) {
+		if (count < 16 && (!count || help_below(&state, 2))) {
+			own[count] = SASRegionBlockAlloc(region, 4096UL << help_below(&state, 3));
 			if (!own[count])
 				return NULL;
 			*(void **)own[count] = own[count];
@@ -349,13 +338,13 @@ START_TEST(threads_allocate_and_free_at_once)
 	for (int i = 0; i < 20; i++) {
 		ck_assert_int_gt(SASRegionListBlocks(region, SASBlock__FREE, NULL, 0) +
 				 SASRegionListBlocks(region, SASBlock__UNCOMMITTED, NULL, 0), 0);
-		ck_assert_uint_eq(info_of(region).participants, 1);
+		ck_assert_uint_eq(help_info(region).participants, 1);
 	}
 	for (int i = 0; i < 8; i++) {
 		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
 		ck_assert_ptr_eq(result, store);
 	}
-	ck_assert_uint_eq(info_of(region).blocksInUse, 0);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 0);
 }
 END_TEST
 
@@ -390,16 +379,16 @@ static void exec_in_thread(void *arg)
 	must(0);
 }
 
-static void exec_gives_up(child_body body)
+static void exec_gives_up(help_body body)
 {
 	ck_assert_int_eq(pipe(stay), 0);
 	ck_assert_int_eq(pipe(gone), 0);
 	ck_assert_ptr_nonnull(allocate(NULL));
-	child_passes(body, NULL);
+	help_in_child(body, NULL);
 	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_uint_eq(info_of(region).blocksInUse, 3);
-	ck_assert_uint_eq(info_of(region).threads, 1);
-	ck_assert_uint_eq(info_of(region).participants, 1);
+	ck_assert_uint_eq(help_info(region).blocksInUse, 3);
+	ck_assert_uint_eq(help_info(region).threads, 1);
+	ck_assert_uint_eq(help_info(region).participants, 1);
 }
 
 START_TEST(exec_gives_up_all_places)
@@ -420,7 +409,7 @@ int main(void)
 	Suite *suite = suite_create("thread");
 	TCase *c = tcase_create("thread");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, region_end);
 	tcase_set_timeout(c, 240);
 	suite_add_tcase(suite, c);
 	tcase_add_test(c, thread_end_gives_up_its_place);
@@ -436,5 +425,5 @@ int main(void)
 	tcase_add_test(c, threads_allocate_and_free_at_once);
 	tcase_add_test(c, exec_gives_up_all_places);
 	tcase_add_test(c, exec_in_other_thread_gives_up_its_place);
-	return run_suite(suite);
+	return help_main(suite);
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "../sas/tiles.h"
-#include "block_help.h"
+#include "help.h"
 
 #define UNITS 64U
 #define TOP 6U
@@ -145,17 +145,17 @@ END_TEST
 /* Whatever stands in a map, nothing reads or loops outside of it. */
 START_TEST(find_in_random_map_stays_inside)
 {
-	uint64_t state = random_seed("tiles");
+	uint64_t state = help_seed("tiles");
 
-	for (long i = 0; i < size_of_test(1000, 100000, 1000000); i++) {
+	for (long i = 0; i < help_size(1000, 100000, 1000000); i++) {
 		struct sas_tile tile;
 		uint64_t unit = 0;
 		int more, steps = 0;
 
 		for (unsigned u = 0; u < UNITS; u++)
-			words[u] = random_below(&state, 2) ? (uint32_t)random_next(&state)
-				   : sas_entry((uint32_t)random_below(&state, 4),
-					       (uint32_t)random_below(&state, 8), 1);
+			words[u] = help_below(&state, 2) ? (uint32_t)help_random(&state)
+				   : sas_entry((uint32_t)help_below(&state, 4),
+					       (uint32_t)help_below(&state, 8), 1);
 		while ((more = sas_tile_next(&map, &unit, &tile)) > 0) {
 			ck_assert_uint_le(tile.head + (1UL << tile.order), UNITS);
 			ck_assert_int_le(++steps, (int)UNITS);
@@ -349,21 +349,21 @@ static int is_free(uint64_t unit, uint64_t count)
 /* A run that is free as a whole may be of several tiles: the allocator merges them, and so do we. */
 static void run_model(long operations, int step)
 {
-	uint64_t state = random_seed("tiles");
+	uint64_t state = help_seed("tiles");
 
 	memset(&before, 0, sizeof before);
 	after = before;
 	memset(zero, 1, sizeof zero);
 	for (long i = 0; i < operations; i++) {
-		uint32_t order = (uint32_t)random_below(&state, TOP);
-		uint64_t unit = random_below(&state, UNITS) >> order << order;
+		uint32_t order = (uint32_t)help_below(&state, TOP);
+		uint64_t unit = help_below(&state, UNITS) >> order << order;
 		struct sas_tile t;
 
 		ck_assert_int_eq(sas_tile_find(&map, unit, &t), 0);
 		if (t.state == SAS_M_USED) {
 			release(t.head, t.order, step);
 		} else if (is_free(unit, 1UL << order)) {
-			if (random_below(&state, 8) == 0) {
+			if (help_below(&state, 8) == 0) {
 				after = before;
 				memset(zero + unit, 1, 1UL << order);
 				if (t.order > order)
@@ -378,15 +378,15 @@ static void run_model(long operations, int step)
 
 START_TEST(random_calls_agree_with_model)
 {
-	run_model(size_of_test(2000, 50000, 1000000), 0);
+	run_model(help_size(2000, 50000, 1000000), 0);
 }
 END_TEST
 
 #if defined(__x86_64__)
 START_TEST(map_is_whole_after_each_store)
 {
-	handle_signal(SIGTRAP, after_instruction, 0);
-	run_model(size_of_test(200, 3000, 100000), 1);
+	help_handle(SIGTRAP, after_instruction, 0);
+	run_model(help_size(200, 3000, 100000), 1);
 	printf("tiles: %lu instructions stepped, %lu stores, the map whole after each\n", steps_seen,
 	       stores_seen);
 	ck_assert_uint_gt(stores_seen, 100);
@@ -396,7 +396,7 @@ END_TEST
 /* With a fault planted: the head is cut before the piece behind it is written. */
 START_TEST(stepping_notices_store_in_wrong_order)
 {
-	handle_signal(SIGTRAP, after_instruction, 0);
+	help_handle(SIGTRAP, after_instruction, 0);
 	memset(&before, 0, sizeof before);
 	after = before;
 	memset(zero, 0, sizeof zero);
@@ -429,10 +429,10 @@ int main(void)
 	tcase_add_test(c, map_with_stride_and_odd_count_works);
 	tcase_add_test(c, random_calls_agree_with_model);
 #if defined(__x86_64__)
-	if (!SANITIZED && !under_valgrind()) {
+	if (!help_instrumented()) {
 		tcase_add_test(c, map_is_whole_after_each_store);
 		tcase_add_test(c, stepping_notices_store_in_wrong_order);
 	}
 #endif
-	return run_suite(suite);
+	return help_main(suite);
 }

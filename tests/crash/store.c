@@ -9,17 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "store.h"
-
-#define ROOM (256UL << 20)      /* that the directory should have */
-
-static char root[PATH_MAX - 64];
-static volatile sig_atomic_t told_to_end;
+#include "tests/sandbox.h"
 
 void store_give_up(const char *what, const char *path)
 {
@@ -29,40 +22,7 @@ void store_give_up(const char *what, const char *path)
 
 /* --- the test's own process */
 
-static int has_room(const char *path)
-{
-	struct statvfs fs;
-
-	return statvfs(path, &fs) == 0 && (unsigned long)fs.f_bavail * fs.f_frsize >= ROOM &&
-	       access(path, W_OK) == 0;
-}
-
-static void make_root(void)
-{
-	const char *parent = getenv("TMPDIR");
-
-	if (!parent || !*parent)
-		parent = has_room("/dev/shm") ? "/dev/shm" : "/tmp";
-	snprintf(root, sizeof root, "%.*s/sasphere-crash.XXXXXX", (int)sizeof root - 32, parent);
-	if (!mkdtemp(root))
-		store_give_up("cannot make", root);
-}
-
-static void end_signal(int number)
-{
-	told_to_end = number;
-}
-
-static void set_signals(void (*handler)(int))
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGALRM };
-	struct sigaction a;
-
-	memset(&a, 0, sizeof a);
-	a.sa_handler = handler;
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-		sigaction(signals[i], &a, NULL);
-}
+static int (*own_test)(int argc, char **argv);
 
 /* Who steps and who is stepped take turns: on one processor that needs no wake-up across. */
 static void stay_here(void)
@@ -77,53 +37,18 @@ static void stay_here(void)
 	}
 }
 
-static int status_of(int status)
+static int run_here(int argc, char **argv)
 {
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	fprintf(stderr, "the test was ended by signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-	return 99;
-}
-
-static int await_test(pid_t pid)
-{
-	int status = 0;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			store_give_up("cannot wait for", "the test");
-		if (told_to_end)
-			kill(-pid, SIGKILL);
-	}
-	kill(-pid, SIGKILL);
-	return status_of(status);
+	signal(SIGPIPE, SIG_IGN);
+	stay_here();
+	return own_test(argc, argv);
 }
 
 int store_run_test(int (*test)(int argc, char **argv), int argc, char **argv)
 {
-	int result;
-	pid_t pid;
-
-	make_root();
-	set_signals(end_signal);
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		store_give_up("cannot start", "the test");
-	if (pid == 0) {
-		set_signals(SIG_DFL);
-		signal(SIGPIPE, SIG_IGN);
-		setpgid(0, 0);
-		stay_here();
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		result = test(argc, argv);
-		fflush(NULL);
-		_exit(result);
-	}
-	setpgid(pid, pid);
-	result = await_test(pid);
-	store_remove(root);
-	return result;
+	own_test = test;
+	sandbox_prefer_memory();
+	return sandbox_run(run_here, argc, argv);
 }
 
 /* --- directories */
@@ -148,7 +73,7 @@ static void remove_file(const char *from, const char *name, void *arg)
 	(void)arg;
 	snprintf(path, sizeof path, "%s/%s", from, name);
 	if (unlink(path) != 0 && (errno == EISDIR || errno == EPERM))
-		store_remove(path);
+		sandbox_remove(path);
 }
 
 void store_empty(const char *path)
@@ -156,15 +81,9 @@ void store_empty(const char *path)
 	each_file(path, remove_file, NULL);
 }
 
-void store_remove(const char *path)
-{
-	store_empty(path);
-	rmdir(path);
-}
-
 void store_make(char path[PATH_MAX], const char *name)
 {
-	snprintf(path, PATH_MAX, "%s/%s", root, name);
+	snprintf(path, PATH_MAX, "%s/%s", sandbox_root(), name);
 	if (mkdir(path, 0700) == 0)
 		return;
 	if (errno != EEXIST)

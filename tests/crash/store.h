@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store.h - directories of a crash test, and a test that leaves nothing behind.
+ * store.h - directories of a crash test, and its process.
  *
- * The test runs in a child with a process group of its own. However it ends, and when the parent is told to
- * end, the parent kills what is left of the group and removes the directories.
- *
- * They lie under TMPDIR, else in /dev/shm where that has room: thousands of images are written.
+ * They lie in a sandbox under TMPDIR, else in /dev/shm where that has room: thousands of images are written.
  */
 #ifndef CRASH_STORE_H
 #define CRASH_STORE_H
@@ -13,12 +10,11 @@
 #include <limits.h>
 #include <stddef.h>
 
-/* Runs the test; its exit status. */
+/* Runs the test in a sandbox, on one processor; its exit status. */
 int store_run_test(int (*test)(int argc, char **argv), int argc, char **argv);
 /* The path of a directory of this test. Made when it is not there, else emptied. */
 void store_make(char path[PATH_MAX], const char *name);
 void store_empty(const char *path);
-void store_remove(const char *path);
 
 #define STORE_MEDIA 0           /* all but SAS.run */
 #define STORE_ALL 1
