@@ -295,7 +295,9 @@ START_TEST(end_of_a_thread_gives_back)
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, hold_and_end, NULL), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_int_eq(SASLockTake(at(1), WRITE, 0, LATE_MS), 0);
+	/* At once, and nothing of the thread is left. */
+	ck_assert_uint_eq(help_info(region).threads, 0);
+	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
 	ck_assert_int_eq(take_telling(base, WRITE), EOWNERDEAD);
 	ck_assert_int_eq(SASLockGive(base), 0);
 	ck_assert_int_eq(SASLockGive(at(1)), 0);
