@@ -28,7 +28,7 @@ void interrupt_waits(int on);
 
 enum order { TAKE, GIVE, CLASSIC, HELD, END };
 struct request {
-	enum order order;
+	long order;                     /* enum order; no bytes between the fields */
 	void *address;
 	sas_userlock_request_t mode;
 	unsigned flags;
