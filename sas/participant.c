@@ -84,12 +84,16 @@ static void thread_end(void *arg)
 {
 	struct sas_thread *t = arg;
 
-	/* A thread that ends inside a call, or while it holds something, counts as dead: its mutex stays
-	 * locked, and the kernel marks it. */
+	/* A thread that ends inside a call, or while it has seized a region, counts as dead: its mutex stays
+	 * locked, and the kernel marks it. Locks that it holds are given back as if it were. */
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_membership *m = &t->member[i];
 
-		if (m->run && !t->depth && !t->seized && !(m->locks && sas_held_any(m->locks))) {
+		if (m->run && !t->depth && !t->seized) {
+			if (m->locks && sas_held_any(m->locks)) {
+				sas_hold_recover(m->run, m->slot);
+				sas_locks_forget(m->locks);
+			}
 			end_lease(t, i);
 			give_up(m);
 			continue;

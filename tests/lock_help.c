@@ -10,6 +10,46 @@
 
 #include "lock_help.h"
 #include "sas/lock.h"
+#include "sas/port.h"
+#include <sassim.h>
+
+char *store, *base;
+SASRegion_t region;
+
+void locks_begin(void)
+{
+	store = help_store();
+	help_classic(store);
+	ck_assert_int_eq(SASJoinRegion(), 0);
+	region = SASRegionDefault();
+	base = (char *)help_info(region).base;
+}
+
+void locks_end(void)
+{
+	if (region) {
+		ck_assert_uint_eq(locks_in_use(region), 0);
+		SASCleanUp();
+	}
+	if (help_files(store, "SAS00000.DAT"))
+		help_clean(store);
+}
+
+static int wait_a_little(const uint32_t *word, uint32_t expected, uint64_t nanoseconds)
+{
+	int error = sas_port_linux.futex_wait(word, expected, nanoseconds < 500000 ? nanoseconds : 500000);
+
+	return error == -ETIMEDOUT && nanoseconds > 500000 ? -EINTR : error;
+}
+
+void interrupt_waits(int on)
+{
+	static struct sas_port port;
+
+	port = sas_port_linux;
+	port.futex_wait = wait_a_little;
+	sas_port = on ? &port : &sas_port_linux;
+}
 
 static struct answer obey(const struct request *r)
 {

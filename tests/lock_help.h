@@ -9,15 +9,26 @@
 #include <pthread.h>
 #include <sys/types.h>
 #include <saslock.h>
-#include "fixture.h"
+#include "help.h"
 
 #define READ SasUserLock__READ
 #define WRITE SasUserLock__WRITE
 #define INTENT SasUserLock__INTENT
 
+/* The fixture: a store, and its region joined by the classic call. The end: no lock is held, and the check finds nothing. */
+extern char *store, *base;
+extern SASRegion_t region;              /* NULL: left */
+void locks_begin(void);
+void locks_end(void);
+
+#define LATE_MS (help_instrumented() ? 20000 : 2000)
+
+/* From now on each wait in the kernel, of this process and its children, ends early: a signal every half millisecond. */
+void interrupt_waits(int on);
+
 enum order { TAKE, GIVE, CLASSIC, HELD, END };
 struct request {
-	enum order order;
+	long order;                     /* enum order; no bytes between the fields */
 	void *address;
 	sas_userlock_request_t mode;
 	unsigned flags;

@@ -46,10 +46,9 @@ static struct {
 	uint64_t value[LOCKS][2];       /* changed by holders of WRITE, one after the other; the halves differ while one does */
 } *board;
 
-static char *base;
 static unsigned self;
 
-static void *place(unsigned n) { return base + 4096 * (uint64_t)n; }
+static void *at(unsigned n) { return base + 4096 * (uint64_t)n; }
 static uint64_t load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
 static int stopped(void) { return __atomic_load_n(&board->stop, __ATOMIC_ACQUIRE) != 0; }
 
@@ -86,7 +85,7 @@ static int get(unsigned n, sas_userlock_request_t mode, unsigned flags, long mil
 {
 	struct place *p = &board->places[self];
 	uint64_t began = help_now(), took;
-	int error = SASLockTake(place(n), mode, flags, milliseconds) == 0 ? 0 : errno;
+	int error = SASLockTake(at(n), mode, flags, milliseconds) == 0 ? 0 : errno;
 
 	took = help_now() - began;
 	if (took > load(&p->longest))
@@ -105,11 +104,11 @@ static int get(unsigned n, sas_userlock_request_t mode, unsigned flags, long mil
 	return error;
 }
 
-static void give_up(unsigned n, sas_userlock_request_t mode, int under)
+static void give(unsigned n, sas_userlock_request_t mode, int under)
 {
 	check(n, mode);
 	write_place(n, under);
-	must(SASLockGive(place(n)) == 0);
+	must(SASLockGive(at(n)) == 0);
 }
 
 static void change(unsigned n, uint64_t *state)
@@ -142,7 +141,7 @@ static void upgrade(unsigned n, sas_userlock_request_t from, uint64_t *state)
 		return;
 	board->places[self].upgrades++;
 	section(n, WRITE, state);
-	give_up(n, WRITE, (int)from);
+	give(n, WRITE, (int)from);
 }
 
 static void one_round(uint64_t *state, unsigned depth)
@@ -152,7 +151,7 @@ static void one_round(uint64_t *state, unsigned depth)
 	sas_userlock_request_t mode = (sas_userlock_request_t)help_below(state, 3);
 
 	/* In any order, so there are circles: one of each is refused. */
-	if (SASLockHeld(place(n)) >= 0)
+	if (SASLockHeld(at(n)) >= 0)
 		return;
 	if (get(n, mode, help_below(state, 2) ? SAS_LOCK_OWNERDEAD : 0, times[help_below(state, 5)]) != 0)
 		return;
@@ -161,7 +160,7 @@ static void one_round(uint64_t *state, unsigned depth)
 		upgrade(n, mode, state);
 	if (depth < 2 && help_below(state, 4) == 0)
 		one_round(state, depth + 1);
-	give_up(n, mode, -1);
+	give(n, mode, -1);
 }
 
 static void work(void *arg)
@@ -213,22 +212,9 @@ static int holds_any(int k)
 
 static void set_up(void)
 {
-	store_begin();
-	setenv("SASSTOREPATH", store, 1);
-	setenv("SAS_REGION_SIZE", "64M", 1);
-	setenv("SAS_SEGMENT_SIZE", "2M", 1);
-	ck_assert_int_eq(SASJoinRegion(), 0);
-	region = SASRegionDefault();
-	base = (char *)help_info(region).base;
+	locks_begin();
 	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert(board != MAP_FAILED);
-}
-
-static void tear_down(void)
-{
-	SASCleanUp();
-	region = NULL;
-	region_end();
 }
 
 /* Nothing is held by nobody. */
@@ -239,8 +225,8 @@ static void look_after(void)
 	ck_assert_uint_eq(pages_in_use(region), 0);
 	ck_assert_uint_eq(waiters(region), 0);
 	for (unsigned n = 0; n < LOCKS; n++) {
-		ck_assert_int_eq(SASLockTry(place(n), WRITE), 0);
-		ck_assert_int_eq(SASLockGive(place(n)), 0);
+		ck_assert_int_eq(SASLockTry(at(n), WRITE), 0);
+		ck_assert_int_eq(SASLockGive(at(n)), 0);
 	}
 }
 
@@ -323,11 +309,10 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("storm_lock");
-	TCase *c = tcase_create("storm_lock");
+	TCase *c = help_case(suite, "storm_lock");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
+	tcase_add_checked_fixture(c, set_up, locks_end);
 	tcase_set_timeout(c, 900);
-	suite_add_tcase(suite, c);
 	tcase_add_test(c, living_holders_exclude_each_other);
 	tcase_add_test(c, survivors_exclude_each_other_and_go_on);
 	return help_main(suite);

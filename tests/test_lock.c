@@ -20,34 +20,9 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-#define LATE_MS (HELP_SANITIZED || help_valgrind() ? 20000 : 2000)
-
 static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-static char *base;
 
-static void set_up(void)
-{
-	store_begin();
-	setenv("SASSTOREPATH", store, 1);
-	setenv("SAS_REGION_SIZE", "64M", 1);
-	setenv("SAS_SEGMENT_SIZE", "2M", 1);
-	ck_assert_int_eq(SASJoinRegion(), 0);
-	region = SASRegionDefault();
-	base = (char *)help_info(region).base;
-}
-
-/* Nobody holds or waits for anything, but where a test has left. */
-static void tear_down(void)
-{
-	if (region) {
-		ck_assert_uint_eq(locks_in_use(region), 0);
-		SASCleanUp();
-		region = NULL;
-	}
-	region_end();
-}
-
-static void *place(size_t number)
+static void *at(size_t number)
 {
 	return base + 64 * number;
 }
@@ -100,11 +75,11 @@ START_TEST(modes_exclude_beside_other_locks)
 	struct agent other;
 
 	agent_process(&other);
-	ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
-	ck_assert_int_eq(agent_take(&other, place(2), WRITE, 0), 0);
+	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
+	ck_assert_int_eq(agent_take(&other, at(2), WRITE, 0), 0);
 	exclude(&other);
-	ck_assert_int_eq(SASLockGive(place(1)), 0);
-	ck_assert_int_eq(agent_give(&other, place(2)), 0);
+	ck_assert_int_eq(SASLockGive(at(1)), 0);
+	ck_assert_int_eq(agent_give(&other, at(2)), 0);
 	agent_end(&other);
 }
 END_TEST
@@ -231,9 +206,9 @@ START_TEST(readers_pass_a_writer_that_gave_up)
 	ck_assert_int_eq(agent_take(&writer, base, READ, 0), 0);
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
 	ck_assert_int_eq(SASLockGive(base), 0);
-	ck_assert_int_eq(SASLockTry(place(1), READ), 0);
-	ck_assert_int_eq(agent_take(&writer, place(1), WRITE, 30), ETIMEDOUT);
-	ck_assert_int_eq(SASLockGive(place(1)), 0);
+	ck_assert_int_eq(SASLockTry(at(1), READ), 0);
+	ck_assert_int_eq(agent_take(&writer, at(1), WRITE, 30), ETIMEDOUT);
+	ck_assert_int_eq(SASLockGive(at(1)), 0);
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
 	ck_assert_int_eq(agent_give(&writer, base), 0);
 	/* Now with a reader that stays. */
@@ -359,17 +334,17 @@ static void remove_it(void *arg)
 START_TEST(locks_of_a_removed_region_are_stale)
 {
 	ck_assert_int_eq(SASLockTry(base, READ), 0);
-	ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
-	ck_assert_int_eq(SASLockTry(place(2), INTENT), 0);
+	ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
+	ck_assert_int_eq(SASLockTry(at(2), INTENT), 0);
 	help_in_child(remove_it, NULL);
-	ck_fails(SASLockTry(place(3), READ), ESTALE);
-	ck_fails(SASLockTry(place(2), WRITE), ESTALE);
+	ck_fails(SASLockTry(at(3), READ), ESTALE);
+	ck_fails(SASLockTry(at(2), WRITE), ESTALE);
 	errno = 0;
-	SASLock(place(3), WRITE);
+	SASLock(at(3), WRITE);
 	ck_assert_int_eq(errno, ESTALE);
 	/* What is held is given back all the same. */
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(SASLockGive(place((size_t)i)), 0);
+		ck_assert_int_eq(SASLockGive(at((size_t)i)), 0);
 	ck_fails(SASLockTry(base, READ), ESTALE);
 }
 END_TEST
@@ -387,10 +362,10 @@ static void close_circle(int n, int processes)
 			agent_process(&other[i]);
 		else
 			agent_thread(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), i % 2 ? WRITE : INTENT, 0), 0);
+		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), i % 2 ? WRITE : INTENT, 0), 0);
 	}
 	for (int i = 0; i < n; i++)
-		agent_ask(&other[i], (struct request){ TAKE, place((size_t)(i + 1) % (size_t)n), WRITE, 0, -1 });
+		agent_ask(&other[i], (struct request){ TAKE, at((size_t)(i + 1) % (size_t)n), WRITE, 0, -1 });
 	/* One gives way, and the one behind it goes on when it gives back what it holds. */
 	for (int left = n; left; )
 		for (int i = 0; i < n; i++) {
@@ -402,8 +377,8 @@ static void close_circle(int n, int processes)
 			ck_assert(a.error == 0 || (a.error == EDEADLK && !refused));
 			refused += a.error == EDEADLK;
 			if (a.error == 0)
-				ck_assert_int_eq(agent_give(&other[i], place((size_t)(i + 1) % (size_t)n)), 0);
-			ck_assert_int_eq(agent_give(&other[i], place((size_t)i)), 0);
+				ck_assert_int_eq(agent_give(&other[i], at((size_t)(i + 1) % (size_t)n)), 0);
+			ck_assert_int_eq(agent_give(&other[i], at((size_t)i)), 0);
 			agent_end(&other[i]);
 			other[i].to[0] = 0;
 			left--;
@@ -448,36 +423,12 @@ START_TEST(two_upgrading_readers_are_a_circle)
 }
 END_TEST
 
-/* A thread that polls with short waits for the same lock wakes the waiter each time. */
-START_TEST(circle_is_found_beside_one_that_polls)
+START_TEST(circle_is_found_although_signals_interrupt)
 {
-	struct agent other[2], polls;
-	uint64_t end = help_now() + PATIENCE * 1000000000UL;
-
-	agent_process(&polls);
-	for (int i = 0; i < 2; i++) {
-		agent_process(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), WRITE, 0), 0);
-	}
-	for (int i = 0; i < 2; i++)
-		agent_ask(&other[i], (struct request){ TAKE, place((size_t)!i), WRITE, 0, -1 });
-	while (agent_is_busy(&other[0]) && agent_is_busy(&other[1])) {
-		ck_assert_uint_lt(help_now(), end);
-		for (size_t i = 0; i < 2; i++) {
-			int error = agent_take(&polls, place(i), WRITE, 1);
-
-			ck_assert(error == ETIMEDOUT || error == 0);
-			if (!error)
-				ck_assert_int_eq(agent_give(&polls, place(i)), 0);
-		}
-	}
-	for (int i = 0; i < 2; i++)
-		agent_kill(&other[i]);
-	agent_end(&polls);
-	ck_assert_int_eq(SASLockTake(place(0), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockTake(place(1), WRITE, 0, LATE_MS), 0);
-	ck_assert_int_eq(SASLockGive(place(0)), 0);
-	ck_assert_int_eq(SASLockGive(place(1)), 0);
+	interrupt_waits(1);
+	close_circle(2, 0);
+	close_circle(3, 1);
+	interrupt_waits(0);
 }
 END_TEST
 
@@ -500,10 +451,10 @@ START_TEST(circle_of_classic_callers_is_told_once_and_ends_with_one)
 	SASSetLogSink(sink, NULL, SASLog__DEBUG);
 	for (int i = 0; i < 3; i++) {
 		agent_process(&other[i]);
-		ck_assert_int_eq(agent_take(&other[i], place((size_t)i), WRITE, 0), 0);
+		ck_assert_int_eq(agent_take(&other[i], at((size_t)i), WRITE, 0), 0);
 	}
 	for (int i = 0; i < 3; i++)
-		agent_ask(&other[i], (struct request){ .order = CLASSIC, .address = place((size_t)(i + 1) % 3), .mode = WRITE });
+		agent_ask(&other[i], (struct request){ .order = CLASSIC, .address = at((size_t)(i + 1) % 3), .mode = WRITE });
 	ck_assert(until(__atomic_load_n(circles_told, __ATOMIC_SEQ_CST), PATIENCE));
 	/* So long that all have looked again and again. */
 	ck_assert(!until(__atomic_load_n(circles_told, __ATOMIC_SEQ_CST) != 1, 1));
@@ -512,11 +463,11 @@ START_TEST(circle_of_classic_callers_is_told_once_and_ends_with_one)
 	agent_kill(&other[0]);
 	/* 2 waits for what 0 held, 1 for what 2 holds. */
 	ck_assert_int_eq(agent_answer(&other[2]).error, 0);
-	ck_assert_int_eq(agent_give(&other[2], place(0)), 0);
-	ck_assert_int_eq(agent_give(&other[2], place(2)), 0);
+	ck_assert_int_eq(agent_give(&other[2], at(0)), 0);
+	ck_assert_int_eq(agent_give(&other[2], at(2)), 0);
 	ck_assert_int_eq(agent_answer(&other[1]).error, 0);
-	ck_assert_int_eq(agent_give(&other[1], place(2)), 0);
-	ck_assert_int_eq(agent_give(&other[1], place(1)), 0);
+	ck_assert_int_eq(agent_give(&other[1], at(2)), 0);
+	ck_assert_int_eq(agent_give(&other[1], at(1)), 0);
 	agent_end(&other[1]);
 	agent_end(&other[2]);
 }
@@ -550,7 +501,7 @@ START_TEST(regions_have_locks_of_their_own)
 {
 	SASRegionOptions o;
 	SASRegion_t second;
-	char path[300], *second_base;
+	char path[4200], *second_base;
 	struct agent other;
 
 	snprintf(path, sizeof path, "%s/second", store);
@@ -572,9 +523,9 @@ START_TEST(regions_have_locks_of_their_own)
 	ck_assert_uint_eq(locks_in_use(second), 1);
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_eq(SASLockTry(second_base + 64, WRITE), 0);
-		ck_assert_int_eq(SASLockTry(place(1), WRITE), 0);
+		ck_assert_int_eq(SASLockTry(at(1), WRITE), 0);
 		ck_assert_int_eq(SASLockGive(second_base + 64), 0);
-		ck_assert_int_eq(SASLockGive(place(1)), 0);
+		ck_assert_int_eq(SASLockGive(at(1)), 0);
 	}
 	ck_assert_int_eq(agent_give(&other, second_base), 0);
 	/* Leaving the one leaves the other's locks alone. */
@@ -596,19 +547,19 @@ START_TEST(one_thread_holds_many)
 
 	agent_process(&other);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(SASLockTake(place(i), all_modes[i % 3], 0, 0), 0);
+		ck_assert_int_eq(SASLockTake(at(i), all_modes[i % 3], 0, 0), 0);
 	ck_assert_uint_eq(locks_in_use(region), (unsigned)count);
 	ck_assert_uint_gt(pages_in_use(region), 0);
 	for (size_t i = 0; i < count; i += 97) {
-		ck_assert_int_eq(SASLockHeld(place(i)), (int)all_modes[i % 3]);
-		ck_assert_int_eq(agent_take(&other, place(i), WRITE, 0), EBUSY);
+		ck_assert_int_eq(SASLockHeld(at(i)), (int)all_modes[i % 3]);
+		ck_assert_int_eq(agent_take(&other, at(i), WRITE, 0), EBUSY);
 	}
 	/* In another order than they were taken. */
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(SASLockGive(place(i * 7919 % count)), 0);
+		ck_assert_int_eq(SASLockGive(at(i * 7919 % count)), 0);
 	ck_assert_uint_eq(locks_in_use(region), 0);
-	ck_assert_int_eq(agent_take(&other, place(5), WRITE, 0), 0);
-	ck_assert_int_eq(agent_give(&other, place(5)), 0);
+	ck_assert_int_eq(agent_take(&other, at(5), WRITE, 0), 0);
+	ck_assert_int_eq(agent_give(&other, at(5)), 0);
 	agent_end(&other);
 	SASThreadCleanUp();
 	ck_assert_uint_eq(locks_in_use(region), 0);
@@ -620,7 +571,7 @@ static void *hold_many(void *arg)
 	size_t count = *(size_t *)arg;
 
 	for (size_t i = 0; i < count; i++)
-		must(SASLockTry(place(i), i % 2 ? WRITE : READ) == 0);
+		must(SASLockTry(at(i), i % 2 ? WRITE : READ) == 0);
 	return NULL;
 }
 
@@ -640,9 +591,9 @@ START_TEST(many_locks_of_a_dead_thread_are_given_back)
 	ck_assert_uint_eq(locks_in_use(region), 0);
 	ck_assert_uint_eq(pages_in_use(region), 0);
 	for (size_t i = 0; i < count; i += 31)
-		ck_assert_int_eq(SASLockTry(place(i), WRITE), 0);
+		ck_assert_int_eq(SASLockTry(at(i), WRITE), 0);
 	for (size_t i = 0; i < count; i += 31)
-		ck_assert_int_eq(SASLockGive(place(i)), 0);
+		ck_assert_int_eq(SASLockGive(at(i)), 0);
 }
 END_TEST
 
@@ -693,7 +644,7 @@ END_TEST
 
 static uint64_t bytes_of_run(void)
 {
-	char path[300];
+	char path[4200];
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/SAS.run", store);
@@ -776,11 +727,9 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("lock");
-	TCase *c = tcase_create("lock");
+	TCase *c = help_case(suite, "lock");
 
-	tcase_add_checked_fixture(c, set_up, tear_down);
-	tcase_set_timeout(c, 120);
-	suite_add_tcase(suite, c);
+	tcase_add_checked_fixture(c, locks_begin, locks_end);
 	tcase_add_test(c, modes_exclude_as_the_table_says);
 	tcase_add_test(c, modes_exclude_beside_other_locks);
 	tcase_add_test(c, locks_nest_and_are_undone_in_reverse);
@@ -796,7 +745,7 @@ int main(void)
 	tcase_add_test(c, locks_of_a_removed_region_are_stale);
 	tcase_add_test(c, circle_is_refused_to_one);
 	tcase_add_test(c, two_upgrading_readers_are_a_circle);
-	tcase_add_test(c, circle_is_found_beside_one_that_polls);
+	tcase_add_test(c, circle_is_found_although_signals_interrupt);
 	tcase_add_test(c, circle_of_classic_callers_is_told_once_and_ends_with_one);
 	tcase_add_test(c, any_address_is_a_lock);
 	tcase_add_test(c, regions_have_locks_of_their_own);
