@@ -81,22 +81,22 @@ static void by_turns(size_t size)
 	SASBlockFree(page, 4096);
 }
 
-static void by_peer(struct turns *out)
+static void by_peer(SASRegion_t region, struct turns *out)
 {
-	void *page = page_of(compact);
+	void *page = page_of(region);
 
-	pairs(compact, 4096);
+	pairs(region, 4096);
 	__atomic_fetch_add(begin, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(begin, __ATOMIC_SEQ_CST) < 2)
 		continue;
 	for (size_t i = 0; i < TURNS; i++) {
-		out->pairs[i] = pairs(compact, 4096);
+		out->pairs[i] = pairs(region, 4096);
 		out->clears[i] = clears(page);
 	}
 	SASBlockFree(page, 4096);
 }
 
-static void by_two(void)
+static void by_two(SASRegion_t region)
 {
 	int status;
 	pid_t pid;
@@ -106,10 +106,10 @@ static void by_two(void)
 	if (pid < 0)
 		give_up("fork");
 	if (pid == 0) {
-		by_peer(peers);
+		by_peer(region, peers);
 		_exit(0);
 	}
-	by_peer(own);
+	by_peer(region, own);
 	if (waitpid(pid, &status, 0) != pid || status != 0)
 		give_up("the peer");
 }
@@ -305,9 +305,12 @@ int main(int argc, char **argv)
 		with_working_set(compact, "4 KiB, working set of 1,000, compact");
 		with_working_set(fragmented, "4 KiB, working set of 1,000, 60,000 fragments");
 		in_bulk();
-		by_two();
+		by_two(compact);
 		tell("4 KiB, two processes at once: the one", own);
 		tell("4 KiB, two processes at once: the other", peers);
+		by_two(fragmented);
+		tell("the same, 60,000 fragments: the one", own);
+		tell("the same, 60,000 fragments: the other", peers);
 		growth(store);
 	}
 	remove_region(compact, store, "compact");

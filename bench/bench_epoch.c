@@ -14,8 +14,9 @@
 #include <sasepoch.h>
 #include "measure.h"
 
-#define SECTIONS 20000000UL
-#define CALLS 20000000UL
+#define BATCH 10000UL           /* what is timed together, so that a turn of another program spoils few of them */
+#define SECTIONS 1000UL         /* batches */
+#define CALLS 1000UL
 #define FREES 100000UL
 #define CROWD 1024
 
@@ -23,43 +24,58 @@ static SASRegion_t region;
 
 static struct meeting { int here; double figure[2]; } *meeting;
 
-static double sections(void)
+static void section(void)
 {
-	uint64_t from = now_ns();
-
-	for (unsigned long i = 0; i < SECTIONS; i++)
-		if (SASEpochEnter(region) != 0 || SASEpochExit(region) != 0)
-			give_up("a section");
-	return (double)(now_ns() - from) / SECTIONS;
+	if (SASEpochEnter(region) != 0 || SASEpochExit(region) != 0)
+		give_up("a section");
 }
 
 static void do_nothing(void *arg) { (void)arg; }
 
-/* Millions a second. */
-static double calls(void)
+static void call(void)
 {
-	uint64_t from = now_ns();
-
-	for (unsigned long i = 0; i < CALLS; i++)
-		if (SASEpochDefer(region, do_nothing, NULL, 64) != 0)
-			give_up("SASEpochDefer");
-	if (SASEpochReclaim(region) < 0)
-		give_up("SASEpochReclaim");
-	return CALLS * 1000.0 / (double)(now_ns() - from);
+	if (SASEpochDefer(region, do_nothing, NULL, 64) != 0)
+		give_up("SASEpochDefer");
 }
 
+static void deferred_free(void)
+{
+	void *block = SASRegionBlockAlloc(region, 4096);
+
+	if (!block || SASEpochFree(block, 4096) != 0)
+		give_up("SASEpochFree");
+}
+
+/* The median of the batches, in ns for one. In line: a call by a pointer costs as much as half a section. */
+static inline __attribute__((always_inline)) double median(void (*one)(void), size_t batches, size_t batch)
+{
+	uint64_t *times = allocate(batches * sizeof *times);
+	double figure;
+
+	for (size_t i = 0; i < batches; i++) {
+		uint64_t from = now_ns();
+
+		for (size_t k = 0; k < batch; k++)
+			one();
+		times[i] = now_ns() - from;
+	}
+	figure = (double)quantile(times, batches, 500) / (double)batch;
+	free(times);
+	return figure;
+}
+
+static double sections(void) { return median(section, SECTIONS, BATCH); }
+
+/* Millions a second. Each batch is longer than what waits to be run in one go. */
+static double calls(void) { return 1000 / median(call, CALLS, BATCH); }
+
+/* All of them, with the batches that are freed in some. */
 static double frees(void)
 {
 	uint64_t from = now_ns();
 
-	for (unsigned long i = 0; i < FREES; i++) {
-		void *block = SASRegionBlockAlloc(region, 4096);
-
-		if (!block || SASEpochFree(block, 4096) != 0)
-			give_up("SASEpochFree");
-	}
-	if (SASEpochReclaim(region) < 0)
-		give_up("SASEpochReclaim");
+	for (size_t i = 0; i < FREES; i++)
+		deferred_free();
 	return (double)(now_ns() - from) / FREES;
 }
 

@@ -33,7 +33,7 @@ typedef void (*SASEpochCall) (void *arg);
  * dies with it. bytes: what it holds back, counted against the limit. EAGAIN: the limit is reached. */
 extern __C__ int SASEpochDefer (SASRegion_t region, SASEpochCall call, void *arg, size_t bytes);
 /* SASBlockFree() when all who could see the block have left, whoever lives then. The block is in use until that, of
- * generation 0xffffff. EAGAIN, and the errors of SASBlockFree(). */
+ * SAS_GENERATION_RETIRED. EAGAIN, and the errors of SASBlockFree(). */
 extern __C__ int SASEpochFree (void *block, size_t size);
 
 /* Run what may run now, of all threads of this process, and free what dead ones left. How many, or -1. */

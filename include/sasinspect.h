@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "saslock.h"
 #include "sasregion.h"
 
 typedef struct sas_inspect *SASInspect_t;       /* owned by the caller; one thread at a time */
@@ -26,6 +27,25 @@ typedef struct SASParticipantInfo {
 	uint64_t joinedAt;              /* seconds since 1970 */
 } SASParticipantInfo;
 
+/* A thread that has a slot. The counters are the slot's: they go on through the threads that had it one after the other. */
+typedef struct SASThreadInfo {
+	uint32_t slot, pid, tid;        /* pid and tid as in its own pid namespace; pid 0: its process has gone */
+	uint32_t process;               /* slot of its process: SASParticipantInfo.slot */
+	uint32_t generation;
+	uint32_t alive;                 /* 1 yes, 0 dead and not yet recovered */
+	uint32_t inEpoch;               /* 1: inside a critical section of epochs */
+	uint32_t locksHeld;
+	uint32_t waits;                 /* 1: for the lock waitsFor, in waitMode, since waitsSince */
+	sas_userlock_request_t waitMode;
+	void *waitsFor;
+	uint64_t waitsSince;            /* ns since 1970 */
+	uint64_t allocations, frees;    /* of blocks */
+	uint64_t lockWaits;             /* locks that it did not have at once */
+	uint64_t faults;                /* segments that the fault handler has mapped */
+	uint64_t recoveries;            /* dead threads that it has recovered */
+	uint64_t deferred, reclaimed;   /* by epochs */
+} SASThreadInfo;
+
 typedef struct SASInspectInfo {
 	size_t structSize;
 	uint8_t uuid[16];
@@ -41,6 +61,8 @@ typedef struct SASInspectInfo {
 	uint32_t intents;               /* intent logs that are not empty */
 	sas_durability_t durability;
 	sas_numa_t numaPolicy;
+	/* Of all threads, since SAS.run was made: blocks, locks not had at once, segments mapped at faults, dead threads recovered. */
+	uint64_t allocations, frees, lockWaits, faults, recoveries;
 } SASInspectInfo;
 
 /* What a problem is about: file and offset say where, sentence what. */
@@ -52,6 +74,9 @@ extern __C__ int SASInspectGetInfo (SASInspect_t inspect, SASInspectInfo *info);
 extern __C__ long SASInspectListBlocks (SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListSegments (SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListParticipants (SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity);
+/* SASLockList() without joining. */
+extern __C__ long SASInspectListLocks (SASInspect_t inspect, SASLockInfo *buffer, size_t capacity);
+extern __C__ long SASInspectListThreads (SASInspect_t inspect, SASThreadInfo *buffer, size_t capacity);
 
 /* Full consistency check of a region's files. How many problems, each told to `problem`; -1 and errno
  * when it could not be done. Changes nothing. */

@@ -31,8 +31,8 @@ typedef enum {
 	SasUserLock__INTENT = 2
 } sas_userlock_request_t;
 
-/* Wait until the calling thread has the lock. Never returns without it, but for EINVAL: no region is joined or no such mode, and
- * ESTALE: the region has gone. A circle of threads that wait for each other is reported once, through the sink. */
+/* Wait until the calling thread has the lock. Never returns without it, but for EINVAL: no region is joined or no such mode,
+ * ESTALE: the region has gone, EROFS: it has no locks here, and EDEADLK: inside an interrupted call. A circle of threads that wait for each other is reported once, through the sink. */
 extern __C__ void SASLock (vm_address_t addr, sas_userlock_request_t lockT);
 /* Undo the calling thread's last taking of the lock. EPERM: it does not hold it, and nothing has changed. */
 extern __C__ void SASUnlock (vm_address_t addr);

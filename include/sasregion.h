@@ -72,6 +72,8 @@ typedef struct SASRegionInfo {
 	uint32_t mode;
 	sas_durability_t durability;
 	uint64_t faults, busErrors;     /* lazily mapped segments, SIGBUS in the region: this process */
+	uint64_t allocations, frees;    /* of blocks, by all threads since the run file was made */
+	uint64_t lockWaits;             /* address locks that they did not have at once */
 } SASRegionInfo;
 
 typedef enum {
@@ -82,6 +84,8 @@ typedef enum {
 	SASBlock__FREE_REGION = 4,      /* ranges of the region that have no files yet */
 	SASBlock__IN_USE_MERGED = 5     /* in use, buddies merged: the compact use list */
 } sas_block_kind_t;
+
+#define SAS_GENERATION_RETIRED 0xffffffU        /* SASEpochFree() has condemned the block */
 
 typedef struct SASBlockInfo {
 	void *address;

@@ -226,11 +226,15 @@ int SASEpochGetInfo(SASRegion_t region, SASEpochInfo *info)
 	if (!error && (!info || info->structSize != sizeof *info))
 		error = sas_fail(EINVAL, "SASEpochInfo.structSize is not set to the structure's size");
 	if (!error)
-		error = sas_call_begin(r, SAS_CALL_SLOT, &t);
+		error = sas_call_begin(r, 0, &t);
 	if (error)
 		return sas_err_edge(error);
-	describe(r, &found);
+	if (r->run)
+		describe(r, &found);
+	else
+		error = sas_fail(EROFS, "%s: joined without SAS.run", r->path);
 	sas_call_end(t);
-	*info = found;
-	return 0;
+	if (!error)
+		*info = found;
+	return sas_err_edge(error);
 }

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
@@ -149,6 +149,11 @@ static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
 	info->preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	info->participantsAlive = in->alive;
 	info->participantsDead = in->participant_count - in->alive;
+	info->allocations = in->sums.allocations;
+	info->frees = in->sums.frees;
+	info->lockWaits = in->sums.lock_waits;
+	info->faults = in->sums.faults;
+	info->recoveries = in->recoveries;
 	info->durability = (sas_durability_t)a->durability;
 	info->numaPolicy = (sas_numa_t)a->numa_policy;
 }
@@ -254,6 +259,39 @@ static long list_participants(struct sas_inspect *in, SASParticipantInfo *buffer
 	return (long)in->participant_count;
 }
 
+/* As much of a malloc'd list as fits, which is freed. */
+static long hand_over(int error, void *list, size_t count, size_t size, void *buffer, size_t capacity)
+{
+	if (!error && count && capacity)
+		memcpy(buffer, list, (count < capacity ? count : capacity) * size);
+	free(list);
+	return error ? error : (long)count;
+}
+
+static long list_locks(struct sas_inspect *in, SASLockInfo *buffer, size_t capacity)
+{
+	SASLockInfo *list;
+	size_t count;
+	int error;
+
+	if (!in || (!buffer && capacity))
+		return sas_fail(EINVAL, "SASInspectListLocks: a NULL argument");
+	error = sas_inspect_locks(in, &list, &count);
+	return hand_over(error, list, count, sizeof(*list), buffer, capacity);
+}
+
+static long list_threads(struct sas_inspect *in, SASThreadInfo *buffer, size_t capacity)
+{
+	SASThreadInfo *list;
+	size_t count;
+	int error;
+
+	if (!in || (!buffer && capacity))
+		return sas_fail(EINVAL, "SASInspectListThreads: a NULL argument");
+	error = sas_inspect_threads(in, &list, &count);
+	return hand_over(error, list, count, sizeof(*list), buffer, capacity);
+}
+
 /* No call is cancelled half way: descriptors and locks would stay. */
 static int begin(void)
 {
@@ -319,6 +357,20 @@ long SASInspectListParticipants(SASInspect_t inspect, SASParticipantInfo *buffer
 	int state = begin();
 
 	return end(state, list_participants(inspect, buffer, capacity));
+}
+
+long SASInspectListLocks(SASInspect_t inspect, SASLockInfo *buffer, size_t capacity)
+{
+	int state = begin();
+
+	return end(state, list_locks(inspect, buffer, capacity));
+}
+
+long SASInspectListThreads(SASInspect_t inspect, SASThreadInfo *buffer, size_t capacity)
+{
+	int state = begin();
+
+	return end(state, list_threads(inspect, buffer, capacity));
 }
 
 long SASRegionCheck(const char *directory, SASProblem problem, void *arg)

@@ -3,8 +3,12 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "err.h"
 #include "lock.h"
+#include "lock_list.h"
 #include "port.h"
 #include "saslock.h"
 
@@ -39,13 +43,13 @@ static void pause_for(uint64_t nanoseconds)
 	sas_port->futex_wait(&never, never, nanoseconds);
 }
 
-/* Never without the lock, as long as there is one. */
+/* Never without the lock, as long as there is one. -EDEADLK: from inside a call, which cannot go on before we return. */
 static __attribute__((noinline)) void lock_patiently(vm_address_t addr, sas_userlock_request_t mode)
 {
 	int error;
 
 	while ((error = take(addr, mode, SAS_LOCK_PATIENT, SAS_LOCK_FOREVER)) != 0) {
-		if (error == -ESTALE || error == -EROFS || error == -EINVAL)
+		if (error == -ESTALE || error == -EROFS || error == -EINVAL || error == -EDEADLK)
 			break;
 		pause_for(PATIENCE_NS);
 	}
@@ -97,6 +101,45 @@ int SASLockHeld(vm_address_t addr)
 	return names[sas_lock_held((uintptr_t)addr)];
 }
 
+/* --- who holds, who waits */
+
+static int begin_looking(struct sas_region *r, struct sas_thread **t)
+{
+	if (!r->run)
+		return sas_fail(EROFS, "%s: there are no locks where " SAS_RUN_NAME " could not be opened", r->path);
+	return sas_call_begin(r, 0, t);
+}
+
+static int list_locks(struct sas_region *r, SASLockInfo **list, size_t *count)
+{
+	struct sas_thread *t;
+	int error = begin_looking(r, &t);
+
+	if (error)
+		return error;
+	error = sas_lock_list(r->run, list, count);
+	if (error)
+		sas_fail(-error, "no memory for the locks of %s", r->path);
+	sas_call_end(t);
+	return error;
+}
+
+long SASLockList(SASRegion_t region, SASLockInfo *buffer, size_t capacity)
+{
+	SASLockInfo *list = NULL;
+	size_t count = 0;
+	int error = sas_region_known(region);
+
+	if (!error && capacity && !buffer)
+		error = sas_fail(EINVAL, "the buffer is NULL");
+	if (!error)
+		error = list_locks(region, &list, &count);
+	if (!error && count && capacity)
+		memcpy(buffer, list, (count < capacity ? count : capacity) * sizeof *list);
+	free(list);
+	return error ? sas_err_edge(error) : (long)count;
+}
+
 /* --- calls of the older runtime */
 
 void SASLockReset(void)
@@ -120,4 +163,53 @@ void SASLockDetach(void)
 
 void SASLockRemove(void)
 {
+}
+
+/* These two print by definition; nothing else in the library does. */
+void SASLockPrintHighLevelStats(void)
+{
+	struct sas_region *r = sas_region_default();
+	struct sas_lock_fill fill;
+	struct sas_thread *t;
+	int error = r ? begin_looking(r, &t) : sas_fail(EINVAL, "no region is joined");
+
+	if (!error) {
+		sas_lock_fill(r->run, &fill);
+		sas_call_end(t);
+		printf("Address locks of %s\n"
+		       "Number of table slots: %u\n"
+		       "Total items in table: %u (addresses that have a place, locked or not)\n"
+		       "Number of table slots with items: %u\n"
+		       "Highest item density: %u\n",
+		       r->path, fill.buckets, fill.addresses, fill.used, fill.highest);
+	}
+	sas_err_edge(error);
+}
+
+static void print_lock(const SASLockInfo *lock, uint64_t now)
+{
+	static const char *const names[] = { "READ", "WRITE", "INTENT" };
+
+	printf("%p %-6s %s by process %u, thread %u%s", lock->address, names[lock->mode],
+	       lock->state == SASLock__HOLDS ? "held" : "waited for", lock->pid, lock->tid,
+	       lock->alive ? "" : ", which is dead");
+	if (lock->since && lock->since <= now)
+		printf(", for %.3f s%s", (double)(now - lock->since) / 1e9,
+		       lock->state == SASLock__HOLDS ? " at least" : "");
+	printf("%s\n", lock->ownerDied && lock->state == SASLock__HOLDS ? "; a holder has died" : "");
+}
+
+void SASLockPrintDetailedStats(void)
+{
+	struct sas_region *r = sas_region_default();
+	SASLockInfo *list = NULL;
+	size_t count = 0;
+	int error = r ? list_locks(r, &list, &count) : sas_fail(EINVAL, "no region is joined");
+
+	if (!error)
+		printf("Address locks of %s that are held or waited for: %zu\n", r->path, count);
+	for (size_t i = 0; !error && i < count; i++)
+		print_lock(&list[i], sas_port->now_real_ns());
+	free(list);
+	sas_err_edge(error);
 }

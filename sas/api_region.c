@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "index.h"
 #include "lease.h"
+#include "lock_list.h"
 #include "persist.h"
 #include "port.h"
 #include "runtime.h"
@@ -147,6 +148,7 @@ static int count_blocks(struct sas_region *r, SASRegionInfo *info)
 static int count_participants(struct sas_region *r, SASRegionInfo *info)
 {
 	struct sas_living living;
+	struct sas_run_sums sums;
 	uint32_t top;
 	int error;
 
@@ -162,6 +164,10 @@ static int count_participants(struct sas_region *r, SASRegionInfo *info)
 		info->threads += sas_load_acquire_u32(&r->run->threads[i].state) == SAS_RUN_USED;
 	info->recoveries = sas_load_relaxed_u32(&r->run->header->recoveries);
 	sas_table_unlock(r);
+	sas_run_sum(r->run, &sums);
+	info->allocations = sums.allocations;
+	info->frees = sums.frees;
+	info->lockWaits = sums.lock_waits;
 	return 0;
 }
 

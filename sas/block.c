@@ -340,9 +340,15 @@ static int alloc_large(struct sas_intent *intent, const struct request *q, uint6
 
 /* --- blocks in carved segments */
 
+/* Of the block that the map of a segment is in that segment itself. */
+static uint32_t own_order(const struct sas_region *r)
+{
+	return order_of(sas_map_bytes(r->segment_size), SAS_M_UNIT_SHIFT);
+}
+
 /*
  * The map of a segment that is about to be carved: all free. It means nothing before the table says CARVED.
- * A segment that was never used has a map of zeros already, unless the map lies in the segment itself.
+ * A segment that was never used has a map of zeros already: then a page of it is written at most.
  */
 static int write_map(struct sas_region *r, uint64_t n, int state)
 {
@@ -360,8 +366,9 @@ static int write_map(struct sas_region *r, uint64_t n, int state)
 			sas_tile_free(&map, 0, top, SAS_M_DIRTY);
 		return sas_persist(r, map.entries, sizeof map.entries[0]);
 	}
-	own = order_of(sas_map_bytes(r->segment_size), SAS_M_UNIT_SHIFT);
-	memset(map.entries, 0, sas_map_bytes(r->segment_size));
+	own = own_order(r);
+	if (state != SAS_M_NEVER)
+		memset(map.entries, 0, sas_map_bytes(r->segment_size));
 	for (uint32_t k = own; state != SAS_M_NEVER && k < top; k++)
 		sas_tile_free(&map, 1ULL << k, k, SAS_M_DIRTY);
 	sas_tile_use(&map, 0, own, 0);
@@ -397,6 +404,8 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	/* Publish: the map is whole. A death before leaves a free segment. */
 	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
 	sas_index_carved(r, *segment);
+	if (state == SAS_M_NEVER)
+		sas_index_fresh(r, *segment, *segment < r->anchor.maps ? 0 : 1ULL << own_order(r));
 	return sas_persist(r, &r->table[*segment], sizeof r->table[0]);
 }
 
@@ -466,6 +475,38 @@ static int alloc_small(struct sas_intent *intent, const struct request *q, uint6
 
 /* --- blocks from the tiles in hand */
 
+/* The bytes whose entries lie in one line of the processor's cache. */
+static uint64_t line_of(uint64_t offset)
+{
+	return offset >> (SAS_M_UNIT_SHIFT + 4);
+}
+
+/*
+ * Which of the ascending tiles to use first, and so again and again: the first one of a line of entries that no other thread is
+ * likely to store in, as it neither begins before these tiles nor ends after them.
+ */
+static unsigned find_own_line(const uint64_t *got, unsigned count)
+{
+	for (unsigned i = 0; i < count && line_of(got[i]) != line_of(got[count - 1]); i++)
+		if (i ? line_of(got[i]) != line_of(got[i - 1]) : line_of(got[0]) != line_of(got[0] - 1))
+			return i;
+	return 0;
+}
+
+/* Leased so that they are used from got[first] upwards, then from the lowest. */
+static int lease_all(struct sas_region *r, struct sas_lease *l, const struct sas_map *map, uint32_t order, const uint64_t *got,
+		     unsigned count)
+{
+	unsigned first = find_own_line(got, count);
+	int error = 0;
+
+	for (unsigned i = first; i > 0 && !error; i--)
+		error = sas_lease_add(r, l, map, got[i - 1], order);
+	for (unsigned i = count; i > first && !error; i--)
+		error = sas_lease_add(r, l, map, got[i - 1], order);
+	return error;
+}
+
 /* More tiles of segment n, beside the one at `offset`: as many as are wanted, and have their space already. */
 static int lease_more(struct sas_region *r, struct sas_lease *l, uint32_t order, unsigned wanted, uint64_t offset)
 {
@@ -491,8 +532,7 @@ static int lease_more(struct sas_region *r, struct sas_lease *l, uint32_t order,
 		count++;
 	}
 	sas_index_update(r, n);
-	while (count > 0 && !error)     /* the lowest is the first to be used */
-		error = sas_lease_add(r, l, &map, got[--count], order);
+	error = lease_all(r, l, &map, order, got, count);
 	if (error)
 		sas_index_stale(r, n);
 	return error;
@@ -816,6 +856,9 @@ int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size)
 	uint64_t start, found;
 	uint32_t generation;
 
+	/* It comes from SAS.run, which may be damaged. */
+	if (size < SAS_M_UNIT || size > r->anchor.region_size || offset > r->anchor.region_size - size)
+		return 0;
 	return sas_map_look(r, offset, &start, &found, &generation) == 0 && start == offset && found == size &&
 	       generation == SAS_M_GENERATION_RETIRED;
 }

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include "epoch.h"
 #include "port.h"
@@ -32,7 +33,7 @@ void sas_epoch_choose(struct sas_region *r)
 	if (sas_load_acquire_u32(&r->epoch_fences) != SAS_FENCES_UNKNOWN)
 		return;
 #ifndef __SANITIZE_THREAD__
-	if (r->process && sas_port_barrier_join() == 0) {
+	if (r->process && sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) == 0) {
 		sas_store_seq_cst_u32(&r->run->processes[r->process - 1].epoch_light, 1);
 		/* Before the first light enter: who looks and finds 0 here is not missed by its readers. */
 		sas_store_seq_cst_u32(&r->run->header->epoch_light, 1);
@@ -64,7 +65,7 @@ static int order_readers(const struct sas_run *run)
 #endif
 	if (!sas_load_seq_cst_u32(&run->header->epoch_light))
 		return 0;
-	error = sas_port_barrier();
+	error = sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 	return error && sas_epoch_light_lives(run) ? error : 0;
 }
 

@@ -69,7 +69,7 @@ struct sas_limbo *sas_limbo_of(struct sas_thread *t, const struct sas_region *r)
 		return NULL;
 	}
 	sas_limbo_lock(l);
-	l->serial = r->serial;
+	sas_store_relaxed_u64(&l->serial, r->serial);
 	l->run = m->run;
 	l->slot = &m->run->threads[m->slot];
 	l->process = r->process - 1;
@@ -160,9 +160,9 @@ static void free_if_empty(struct sas_limbo *l)
 		sas_store_release_u32(&l->state, SAS_LIMBO_FREE);
 }
 
-void sas_limbo_leave(struct sas_limbo *l)
+/* Lock held; it is given back. */
+static void leave_locked(struct sas_limbo *l)
 {
-	sas_limbo_lock(l);
 	seal(l);
 	l->slot = NULL;
 	if (l->calls || l->bytes) {
@@ -175,6 +175,18 @@ void sas_limbo_leave(struct sas_limbo *l)
 	sas_store_relaxed_u32(&l->state, SAS_LIMBO_LEFT);
 	free_if_empty(l);
 	sas_limbo_unlock(l);
+}
+
+void sas_limbo_leave(struct sas_limbo *l)
+{
+	sas_limbo_lock(l);
+	leave_locked(l);
+}
+
+void sas_limbo_abandon(struct sas_limbo *l)
+{
+	if (sas_limbo_trylock(l))
+		leave_locked(l);
 }
 
 static void drop_bags(struct sas_limbo *l)
@@ -196,7 +208,7 @@ int sas_epoch_holds(const struct sas_region *r)
 
 	for (struct sas_limbo *l = first_limbo(); l && !holds; l = l->next) {
 		sas_limbo_lock(l);
-		holds = l->serial == r->serial && l->calls > 0;
+		holds = sas_load_relaxed_u64(&l->serial) == r->serial && l->calls > 0;
 		sas_limbo_unlock(l);
 	}
 	return holds;
@@ -208,7 +220,7 @@ void sas_epoch_drop(const struct sas_region *r)
 
 	for (struct sas_limbo *l = first_limbo(); l; l = l->next) {
 		sas_limbo_lock(l);
-		if (l->serial == r->serial && sas_load_relaxed_u32(&l->state) != SAS_LIMBO_FREE) {
+		if (sas_load_relaxed_u64(&l->serial) == r->serial && sas_load_relaxed_u32(&l->state) != SAS_LIMBO_FREE) {
 			dropped += l->calls;
 			drop_bags(l);
 			free_if_empty(l);
@@ -236,7 +248,8 @@ void sas_epoch_forget(void)
 			l->spare = bag;
 		}
 		l->open = NULL;
-		l->calls = l->bytes = l->serial = 0;
+		l->calls = l->bytes = 0;
+		sas_store_relaxed_u64(&l->serial, 0);
 		l->detached = 0;
 		sas_store_relaxed_u32(&l->state, SAS_LIMBO_FREE);
 		sas_limbo_unlock(l);
@@ -409,7 +422,7 @@ int sas_epoch_defer(struct sas_region *r, void (*call)(void *), void *arg, uint6
 /* Whose calls this thread may run now. */
 static int is_ours(const struct sas_limbo *l, const struct sas_region *r, const struct sas_limbo *own, unsigned how)
 {
-	return l->serial == r->serial && (l == own || (how & SAS_RECLAIM_ALL) ||
+	return sas_load_relaxed_u64(&l->serial) == r->serial && (l == own || (how & SAS_RECLAIM_ALL) ||
 					  sas_load_relaxed_u32(&l->state) == SAS_LIMBO_LEFT);
 }
 
@@ -456,7 +469,15 @@ static struct sas_bag *collect(struct sas_region *r, struct sas_limbo *own, unsi
 	return ready;
 }
 
-static long run_bags(struct sas_bag *bag)
+/* A call may fork: the child, whose record is wiped, goes on here too, and the others are not its own. */
+static int run_bag(const struct sas_thread *t, const struct sas_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->count && t->reclaiming; i++)
+		bag->calls[i].call(bag->calls[i].arg);
+	return t->reclaiming;
+}
+
+static long run_bags(const struct sas_thread *t, struct sas_bag *bag)
 {
 	long count = 0;
 
@@ -464,8 +485,8 @@ static long run_bags(struct sas_bag *bag)
 		struct sas_bag *next = bag->next;
 		struct sas_limbo *l = bag->limbo;
 
-		for (uint32_t i = 0; i < bag->count; i++)
-			bag->calls[i].call(bag->calls[i].arg);
+		if (!run_bag(t, bag))
+			return 0;
 		count += bag->count;
 		sas_limbo_lock(l);
 		if (l->calls >= bag->count)
@@ -488,18 +509,17 @@ static int is_suspect(struct sas_region *r, const struct sas_epoch_view *view)
 	       sas_cas_acq_rel_u64(&r->epoch_looked, &last, now);
 }
 
-/* What the dead had deferred becomes everybody's when they are recovered. */
-static void look_for_dead(struct sas_region *r, const struct sas_thread *t, const struct sas_epoch_view *view)
+/* What the dead had deferred becomes everybody's when they are recovered. processes: look who of them is dead, too. */
+static void bury(struct sas_region *r, const struct sas_thread *t, int processes)
 {
-	int suspect = is_suspect(r, view);
 	struct sas_living living;
 
-	if ((!view->dead && !suspect) || sas_has_seized(t, r) || sas_table_lock(r) != 0)
+	if (sas_has_seized(t, r) || sas_table_lock(r) != 0)
 		return;
 	sas_err_defer();
-	if (suspect)
-		sas_living_locked(r, &living);
 	sas_recover_locked(r);
+	if (processes)
+		sas_living_locked(r, &living);
 	sas_table_unlock(r);
 	sas_err_flush();
 }
@@ -507,13 +527,20 @@ static void look_for_dead(struct sas_region *r, const struct sas_thread *t, cons
 /* In a call. */
 static int advance(struct sas_region *r, const struct sas_thread *t, struct sas_epoch_view *view)
 {
-	int error = sas_epoch_advance(r, view);
+	int suspect, error = sas_epoch_advance(r, view);
 
+	/* Those that need what the kernel refuses us may have died. */
+	if (error) {
+		bury(r, t, 1);
+		error = sas_epoch_advance(r, view);
+	}
 	sas_store_relaxed_u32(&r->epoch_refused, error != 0);
 	if (error)
 		return sas_fail(EOPNOTSUPP, "%s: the kernel refuses membarrier(2) (%s), which readers of other processes need: "
 				"those have to reclaim", r->path, strerror(-error));
-	look_for_dead(r, t, view);
+	suspect = is_suspect(r, view);
+	if (view->dead || suspect)
+		bury(r, t, suspect);
 	return 0;
 }
 
@@ -561,7 +588,7 @@ long sas_epoch_reclaim(struct sas_region *r, unsigned how)
 	error = sas_call_result(t, r, error);
 	if (ready) {
 		t->reclaiming = 1;
-		calls = run_bags(ready);
+		calls = run_bags(t, ready);
 		t->reclaiming = 0;
 		count_reclaimed(r, calls);
 	}

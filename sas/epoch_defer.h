@@ -39,8 +39,8 @@ struct sas_limbo {
 	struct sas_limbo *next;
 	sas_u32_t state;
 	sas_u32_t lock;
+	sas_u64_t serial;               /* of the region; 0: none */
 	/* Under the lock. */
-	uint64_t serial;                /* of the region */
 	struct sas_run *run;
 	struct sas_run_thread *slot;    /* NULL: left */
 	uint32_t process;               /* slot */
@@ -103,6 +103,8 @@ int sas_limbo_admit(struct sas_region *r, struct sas_limbo *l, uint64_t bytes, i
 int sas_epoch_refuse(struct sas_region *r);
 /* Its thread gives up its slot. */
 void sas_limbo_leave(struct sas_limbo *l);
+/* The same for one that ends inside of a call or a lock: nothing waits here. */
+void sas_limbo_abandon(struct sas_limbo *l);
 /* This process has deferred calls that have not run. */
 int sas_epoch_holds(const struct sas_region *r);
 /* This process leaves the region, or begins anew in it: what has not run is dropped. */

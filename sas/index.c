@@ -358,6 +358,20 @@ void sas_index_carved(struct sas_region *r, uint64_t n)
 	put_bit(unknown(r), n, 1);
 }
 
+/* Where there is no room for it, it stays unknown, and whoever needs it finds out. */
+void sas_index_fresh(struct sas_region *r, uint64_t n, uint64_t own)
+{
+	struct sas_buddy *b = segment_buddy(r, n);
+
+	if (make_space(r, n) != 0)
+		return;
+	sas_buddy_format(b, r->segment_size >> SAS_M_UNIT_SHIFT);
+	sas_buddy_give_range(b, own, b->units);
+	b->epoch = epoch(r);
+	sas_index_update(r, n);
+	put_bit(unknown(r), n, 0);
+}
+
 /* After a death: n's index is built again at its next use. */
 void sas_index_stale(struct sas_region *r, uint64_t n)
 {

@@ -35,6 +35,8 @@ void sas_index_update(struct sas_region *r, uint64_t n);
 int sas_index_find(struct sas_region *r, uint32_t order, uint64_t *segment);
 void sas_index_forget(struct sas_region *r, uint64_t n);        /* n is not carved any more */
 void sas_index_carved(struct sas_region *r, uint64_t n);        /* n has been carved */
+/* It had never been used, and only its first `own` units are now: its index is made without a look at the map. */
+void sas_index_fresh(struct sas_region *r, uint64_t n, uint64_t own);
 void sas_index_stale(struct sas_region *r, uint64_t n);         /* a thread died while it changed n's */
 uint64_t *sas_index_backed(struct sas_region *r, uint64_t n);   /* bit per chunk: it has file space */
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect.c - opening a region's files for reading, and walking over its maps and logs.
+ * inspect.c - opening a region's files for reading, walking over its maps and logs, and who SAS.run names.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
+#include "lock_list.h"
 #include "port.h"
 #include "region.h"
 #include "segment.h"
@@ -37,22 +37,30 @@ static int open_regular(int dir, const char *name, struct stat *st)
 	return fd;
 }
 
-/* As much as the file has; the rest is zero. */
-static int read_padded(int fd, void *buffer, uint64_t size, uint64_t offset)
+/* As much as the file has. */
+static int read_there(int fd, void *buffer, uint64_t size, uint64_t offset, uint64_t *done)
 {
-	uint64_t done = 0;
-
-	while (done < size) {
-		ssize_t got = sas_port->pread(fd, (char *)buffer + done, size - done, offset + done);
+	for (*done = 0; *done < size;) {
+		ssize_t got = sas_port->pread(fd, (char *)buffer + *done, size - *done, offset + *done);
 
 		if (got < 0)
 			return (int)got;
 		if (got == 0)
 			break;
-		done += (uint64_t)got;
+		*done += (uint64_t)got;
 	}
-	memset((char *)buffer + done, 0, size - done);
 	return 0;
+}
+
+/* The same; the rest is zero. */
+static int read_padded(int fd, void *buffer, uint64_t size, uint64_t offset)
+{
+	uint64_t done;
+	int error = read_there(fd, buffer, size, offset, &done);
+
+	if (!error)
+		memset((char *)buffer + done, 0, size - done);
+	return error;
 }
 
 /* The anchor's file is open: what its size and type allow is said by `fault`. */
@@ -391,14 +399,13 @@ int sas_inspect_intents(struct sas_inspect *in, uint32_t *count)
 	return 0;
 }
 
-/* --- participants */
+/* --- SAS.run */
 
-/* SAS.run's slots, as they were read. */
-struct slots {
+/* As it was read: `run` leads to memory of our own. */
+struct run_copy {
+	struct sas_run run;
 	struct sas_run_header header;
-	struct sas_run_process *processes;
-	struct sas_run_thread *threads;
-	uint32_t process_top, thread_top;
+	int fd;
 };
 
 /* Is this the run-time state of this region, of this boot, and no copy? If not, nobody lives here. */
@@ -414,51 +421,98 @@ static int run_is_current(const struct sas_inspect *in, const struct sas_run_hea
 	       header->device == st->st_dev && header->inode == st->st_ino;
 }
 
-static uint32_t bounded(uint32_t top, uint32_t most)
+static void bound(sas_u32_t *top, uint32_t most)
 {
-	return top < most ? top : most;
+	top->word = top->word < most ? top->word : most;
 }
 
-/* 1: read; 0: there is nothing that counts. */
-static int read_slots(const struct sas_inspect *in, int fd, const struct stat *st, struct slots *s)
+/* `count` elements at `offset`; what lies beyond the end of the file is zero. -errno. */
+static int read_array(const struct run_copy *copy, uint64_t offset, uint64_t count, uint64_t size, void *array)
 {
-	int error = read_padded(fd, &s->header, sizeof(s->header), 0);
+	void *memory = calloc(count + 1, size);
+	uint64_t done;
 
-	if (error || !run_is_current(in, &s->header, st))
+	memcpy(array, &memory, sizeof(memory));
+	return memory ? read_there(copy->fd, memory, count * size, offset, &done) : -ENOMEM;
+}
+
+static int read_slots(struct run_copy *copy)
+{
+	struct sas_run *run = &copy->run;
+	int error = read_array(copy, SAS_RUN_PROCESS_OFFSET, copy->header.process_top.word,
+			       sizeof(*run->processes), &run->processes);
+
+	return error ? error : read_array(copy, SAS_RUN_THREAD_OFFSET, copy->header.thread_top.word,
+					  sizeof(*run->threads), &run->threads);
+}
+
+static int read_locks(struct run_copy *copy)
+{
+	struct sas_run *run = &copy->run;
+	int error = read_array(copy, SAS_RUN_PAGE_OFFSET, copy->header.page_top.word, sizeof(*run->pages),
+			       &run->pages);
+
+	return error ? error : read_array(copy, SAS_RUN_LOCK_OFFSET, copy->header.line_top.word, SAS_RUN_LINE,
+					  &run->lines);
+}
+
+/* 1: read; 0: there is nothing that counts; -errno. */
+static int read_run(const struct sas_inspect *in, const struct stat *st, int locks, struct run_copy *copy)
+{
+	int error = read_padded(copy->fd, &copy->header, sizeof(copy->header), 0);
+
+	if (error || !run_is_current(in, &copy->header, st))
 		return error;
-	s->process_top = bounded(s->header.process_top.word, SAS_RUN_PROCESSES);
-	s->thread_top = bounded(s->header.thread_top.word, SAS_RUN_THREADS);
-	s->processes = calloc(s->process_top + 1UL, sizeof(*s->processes));
-	s->threads = calloc(s->thread_top + 1UL, sizeof(*s->threads));
-	if (!s->processes || !s->threads)
-		return -ENOMEM;
-	error = read_padded(fd, s->processes, s->process_top * sizeof(*s->processes), SAS_RUN_PROCESS_OFFSET);
+	bound(&copy->header.process_top, SAS_RUN_PROCESSES);
+	bound(&copy->header.thread_top, SAS_RUN_THREADS);
+	bound(&copy->header.page_top, SAS_RUN_PAGES);
+	bound(&copy->header.line_top, SAS_RUN_LINES);
+	copy->run.header = &copy->header;
+	/* Slots last: a lock that is held got its place before its record. */
+	error = locks ? read_locks(copy) : 0;
 	if (!error)
-		error = read_padded(fd, s->threads, s->thread_top * sizeof(*s->threads),
-				    SAS_RUN_THREAD_OFFSET);
+		error = read_slots(copy);
 	return error ? error : 1;
 }
 
-/* The life mutex begins with its futex word: the kernel marks it when the owner dies. */
-static int thread_lives(const struct sas_run_thread *thread)
+static void drop_run(struct run_copy *copy)
 {
-	uint32_t word;
+	if (copy->fd >= 0)
+		sas_port->close(copy->fd);
+	free(copy->run.processes);
+	free(copy->run.threads);
+	free(copy->run.pages);
+	free(copy->run.lines);
+}
 
-	memcpy(&word, &thread->life, sizeof(word));
-	return (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED);
+/* The same, with a sentence; *copy is to be dropped, whatever comes. */
+static int open_run(struct sas_inspect *in, int locks, struct run_copy *copy)
+{
+	struct stat st;
+	int result;
+
+	memset(copy, 0, sizeof(*copy));
+	in->locked = 0;
+	copy->fd = open_regular(in->dir, SAS_RUN_NAME, &st);
+	if (copy->fd == -ENOENT || copy->fd == -EUCLEAN || copy->fd == -ELOOP || copy->fd == -ENXIO)
+		return 0;
+	if (copy->fd >= 0)
+		in->locked = sas_port->ofd_test(copy->fd, F_WRLCK, 0, 0) > 0;
+	result = copy->fd < 0 ? copy->fd : read_run(in, &st, locks, copy);
+	if (result < 0)
+		return sas_fail(-result, "%s/" SAS_RUN_NAME ": %s", in->path, strerror(-result));
+	return result;
 }
 
 /* A process holds a file lock on its slot as long as it lives, if nobody closed its descriptors. */
 static int process_lives(int fd, uint32_t slot)
 {
-	return sas_port->ofd_test(fd, F_WRLCK, SAS_RUN_PROCESS_OFFSET + slot * sizeof(struct sas_run_process),
-				  1) > 0;
+	return sas_port->ofd_test(fd, F_WRLCK, sas_run_lock_byte(slot), 1) > 0;
 }
 
-static void describe_participant(const struct slots *s, int fd, uint32_t slot,
-				 struct SASParticipantInfo *info)
+static void describe_participant(const struct run_copy *copy, uint32_t slot, struct SASParticipantInfo *info)
 {
-	const struct sas_run_process *process = &s->processes[slot];
+	const struct sas_run_process *process = &copy->run.processes[slot];
 
 	memset(info, 0, sizeof(*info));
 	info->slot = slot;
@@ -466,43 +520,70 @@ static void describe_participant(const struct slots *s, int fd, uint32_t slot,
 	info->generation = process->generation;
 	info->readOnly = process->read_only;
 	info->joinedAt = process->joined_at;
-	for (uint32_t t = 0; t < s->thread_top; t++)
-		if (s->threads[t].state.word == SAS_RUN_USED && s->threads[t].process == slot + 1)
-			info->threads += (uint32_t)thread_lives(&s->threads[t]);
-	info->alive = info->threads || process_lives(fd, slot);
+	for (uint32_t t = 0; t < copy->header.thread_top.word; t++) {
+		const struct sas_run_thread *thread = &copy->run.threads[t];
+
+		if (thread->state.word == SAS_RUN_USED && thread->process == slot + 1)
+			info->threads += (uint32_t)sas_run_is_held(&thread->life);
+	}
+	info->alive = info->threads || process_lives(copy->fd, slot);
+}
+
+static int describe_participants(struct sas_inspect *in, const struct run_copy *copy)
+{
+	uint32_t top = copy->header.process_top.word;
+
+	sas_run_sum(&copy->run, &in->sums);
+	in->recoveries = copy->header.recoveries.word;
+	in->participants = calloc(top + 1UL, sizeof(*in->participants));
+	if (!in->participants)
+		return sas_fail(ENOMEM, "no memory for the participants of %s", in->path);
+	for (uint32_t p = 0; p < top; p++) {
+		if (copy->run.processes[p].state.word != SAS_RUN_USED)
+			continue;
+		describe_participant(copy, p, &in->participants[in->participant_count]);
+		in->alive += in->participants[in->participant_count++].alive;
+	}
+	return 0;
 }
 
 int sas_inspect_participants(struct sas_inspect *in)
 {
-	struct slots s = { 0 };
-	struct stat st;
-	int fd = open_regular(in->dir, SAS_RUN_NAME, &st);
-	int result;
+	struct run_copy copy;
+	int result = open_run(in, 0, &copy);
 
 	free(in->participants);
 	in->participants = NULL;
-	in->participant_count = in->alive = 0;
-	in->locked = 0;
-	if (fd == -ENOENT || fd == -EUCLEAN || fd == -ELOOP || fd == -ENXIO)
-		return 0;
-	if (fd < 0)
-		return sas_fail(-fd, "%s/" SAS_RUN_NAME ": %s", in->path, strerror(-fd));
-	in->locked = sas_port->ofd_test(fd, F_WRLCK, 0, 0) > 0;
-	result = read_slots(in, fd, &st, &s);
+	in->participant_count = in->alive = in->recoveries = 0;
+	memset(&in->sums, 0, sizeof(in->sums));
 	if (result > 0)
-		in->participants = calloc(s.process_top + 1UL, sizeof(*in->participants));
-	if (result > 0 && !in->participants)
-		result = -ENOMEM;
-	for (uint32_t p = 0; result > 0 && p < s.process_top; p++) {
-		if (s.processes[p].state.word != SAS_RUN_USED)
-			continue;
-		describe_participant(&s, fd, p, &in->participants[in->participant_count]);
-		in->alive += in->participants[in->participant_count++].alive;
-	}
-	free(s.processes);
-	free(s.threads);
-	sas_port->close(fd);
-	if (result < 0)
-		return sas_fail(-result, "%s/" SAS_RUN_NAME ": %s", in->path, strerror(-result));
-	return 0;
+		result = describe_participants(in, &copy);
+	drop_run(&copy);
+	return result;
+}
+
+int sas_inspect_locks(struct sas_inspect *in, struct SASLockInfo **list, size_t *count)
+{
+	struct run_copy copy;
+	int result = open_run(in, 1, &copy);
+
+	*list = NULL;
+	*count = 0;
+	if (result > 0)
+		result = sas_lock_list(&copy.run, list, count);
+	drop_run(&copy);
+	return result == -ENOMEM ? sas_fail(ENOMEM, "no memory for the locks of %s", in->path) : result;
+}
+
+int sas_inspect_threads(struct sas_inspect *in, struct SASThreadInfo **list, size_t *count)
+{
+	struct run_copy copy;
+	int result = open_run(in, 1, &copy);
+
+	*list = NULL;
+	*count = 0;
+	if (result > 0)
+		result = sas_thread_list(&copy.run, list, count);
+	drop_run(&copy);
+	return result == -ENOMEM ? sas_fail(ENOMEM, "no memory for the threads of %s", in->path) : result;
 }

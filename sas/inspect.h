@@ -4,8 +4,8 @@
  *
  * Everything comes by pread() through the port and nothing of it is trusted: whatever bytes the
  * files hold, a call ends, with an error where they make no sense. Memory is bounded by the numbers
- * that anchor.h lets pass: the segment table (32 MiB at most) and SAS.run's slots (5 MiB) are
- * read at once, block maps are read in windows.
+ * that anchor.h lets pass: the segment table (32 MiB at most), SAS.run's slots (9 MiB) and, for lists of locks
+ * and threads, its pages and lock lines (96 MiB) are read at once, block maps are read in windows.
  *
  * What is read of a region in use may be a change half way; only the anchor never changes.
  *
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include "anchor.h"
 #include "layout.h"
+#include "lock_list.h"
 #include "sasinspect.h"
 
 #define SAS_INSPECT_WINDOW 4096U        /* map entries read at once */
@@ -39,6 +40,8 @@ struct sas_inspect {
 	uint8_t *use;                   /* [segments]: 0 free, 1 carved, 2 part of a larger block */
 	struct SASParticipantInfo *participants;
 	uint32_t participant_count, alive;
+	struct sas_run_sums sums;       /* of all threads' counters */
+	uint32_t recoveries;
 	int locked;                     /* somebody holds a lock in SAS.run, perhaps another host */
 	struct sas_fault fault;         /* of the anchor, where opening gave -EUCLEAN; else no text */
 	uint32_t window[SAS_INSPECT_WINDOW];
@@ -95,6 +98,9 @@ int sas_inspect_intents(struct sas_inspect *in, uint32_t *count);
 
 /* Who has joined, by SAS.run; again, the newest state. Called by sas_inspect_open(). */
 int sas_inspect_participants(struct sas_inspect *in);
+/* Its address locks, its threads; again, the newest state; malloc'd. -errno and a sentence. */
+int sas_inspect_locks(struct sas_inspect *in, struct SASLockInfo **list, size_t *count);
+int sas_inspect_threads(struct sas_inspect *in, struct SASThreadInfo **list, size_t *count);
 
 /* --- check.c */
 long sas_check(const char *path, SASProblem problem, void *arg);

@@ -22,6 +22,8 @@
  *       the stores are written: so a map is whole after the death of its writer at any point,
  *       and any mixture of old and new pages of it still shows every block that was in use all
  *       the time between them.
+ * A free tile may be leased: its generation field names the thread that has it in hand (run_lease.h). That is run-time
+ * state: when nobody lives, it means nothing. A leased NEVER tile may have several units; all entries inside are 0.
  * The segment table is the same map one level up, with a segment as the unit.
  */
 #ifndef SAS_LAYOUT_H
@@ -52,8 +54,8 @@
 #define SAS_M_LOG_SIZE 4096UL
 #define SAS_M_LOG_CHUNKS 63
 
-/* An entry of a map: order | state << 6 | generation << 8. */
-#define SAS_M_NEVER 0U          /* never used, all zero; with order 0 the whole entry is zero */
+/* An entry of a map: order | state << 6 | generation << 8. In a block map the generation of a free tile is a lease. */
+#define SAS_M_NEVER 0U          /* never used, all zero; the whole entry is zero, but for a lease */
 #define SAS_M_FREED 1U          /* was used; its first 4 KiB are zero */
 #define SAS_M_DIRTY 2U          /* was used; nothing is known of its bytes */
 #define SAS_M_USED 3U           /* a block; generation 0 is the runtime's own */

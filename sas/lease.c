@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,9 @@ struct sas_lease {
 	uint64_t tiles[2 * SAS_LEASE_TILES];
 };
 
-#define FIRST_BATCH 4U
+/* Entries of two lines of the processor's cache: the tile that a thread uses again and again, the lowest of its batch, is
+ * so far from that of another one. */
+#define FIRST_BATCH 32U
 
 static unsigned room_for(const struct sas_region *r, uint32_t order)
 {
@@ -67,12 +70,12 @@ static struct sas_map map_at(const struct sas_region *r, uint64_t offset)
 /* Pairs with sas_lease_seize(). */
 static int begin_busy(struct sas_region *r, const struct sas_lease *l)
 {
-	sas_store_relaxed_u32(&l->slot->lease_busy, 1);
 	if (l->fenced)
-		sas_fence_seq_cst();
+		sas_store_seq_cst_u32(&l->slot->lease_busy, 1);
 	else
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (!sas_load_acquire_u32(&r->run->header->seized))
+		sas_store_relaxed_u32(&l->slot->lease_busy, 1);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (!sas_load_seq_cst_u32(&r->run->header->seized))
 		return 1;
 	sas_store_release_u32(&l->slot->lease_busy, 0);
 	return 0;
@@ -186,10 +189,11 @@ static void set_up(struct sas_region *r, struct sas_lease *l, struct sas_run_thr
 
 		s->tiles = tiles;
 		s->room = room_for(r, k);
-		s->batch = FIRST_BATCH >> k ? FIRST_BATCH >> k : 1;
+		s->batch = FIRST_BATCH >> k;
 		tiles += SAS_LEASE_TILES >> k;
 	}
-	l->fenced = sas_port_barrier_join() != 0;
+	/* Its running threads execute a fence when somebody seizes. */
+	l->fenced = sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0;
 	/* Who seizes looks at it after its store to `seized`, we at that after this: one of us sees the other. */
 	if (!l->fenced)
 		sas_store_seq_cst_u32(&r->run->header->unfenced, 1);
@@ -357,18 +361,17 @@ int sas_lease_seize(struct sas_region *r, const struct sas_thread *t)
 	int error;
 
 	sas_store_seq_cst_u32(&h->seized, 1);
-	sas_fence_seq_cst();
-	error = sas_port_barrier();
+	error = sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 	if (error && sas_load_seq_cst_u32(&h->unfenced)) {
 		sas_store_release_u32(&h->seized, 0);
-		return sas_fail(-error, "%s: this process may not call membarrier(2), and others that have joined rely on it: %s",
+		return sas_fail(ENOSYS, "%s: this process may not call membarrier(2), and others that have joined rely on it: %s",
 				r->path, strerror(-error));
 	}
 	for (uint32_t i = 0; i < top; i++) {
 		const struct sas_run_thread *slot = &r->run->threads[i];
 
 		/* A slot that is taken from here on, or by another life, meets `seized`. */
-		while ((int)i != sas_thread_slot(t, r) && sas_load_acquire_u32(&slot->lease_busy) &&
+		while ((int)i != sas_thread_slot(t, r) && sas_load_seq_cst_u32(&slot->lease_busy) &&
 		       sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && !is_dead(slot))
 			sched_yield();
 	}

@@ -21,7 +21,7 @@
  *   Seizing: SASSeize() must keep them out. They store `lease_busy` in the thread's slot and then load `seized`; who
  *   seizes stores `seized`, has every running thread execute a fence (membarrier), and then loads all lease_busy. So a
  *   thread whose load of `seized` gave 0 had stored lease_busy before that fence, and is waited for; any other goes the slow
- *   way, and waits for block_lock. Where the kernel has no membarrier, both sides have a fence of their own.
+ *   way, and waits for block_lock. Where the kernel has no membarrier, both sides store and load in one total order.
  * Signals: not safe in handlers; the frame refuses re-entry.
  * Fork: the tiles stay the parent's; the child forgets them.
  * Crash: the map is right after each of the stores above: a tile is free until it is USED, and free from DIRTY on. The

@@ -18,13 +18,15 @@ static __thread struct recent {
 	uint64_t base, size;
 	struct sas_locks *locks;
 	struct sas_run_line *lines;
+	const uint32_t *life;           /* of the region: others may remove it */
 	uint32_t stamp;
 } recent __attribute__((tls_model("initial-exec")));
 
 /* The frame of the fast path; NULL: the slow one finds out what to do. */
 static inline struct sas_locks *begin(uint64_t address)
 {
-	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_self->depth))
+	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_self->depth &&
+		    sas_m_load_relaxed_u32(recent.life) == SAS_M_LIFE_ACTIVE))
 		return NULL;
 	sas_self->depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -46,6 +48,7 @@ static void remember(const struct sas_region *r, struct sas_locks *locks)
 	recent.size = r->end - r->base;
 	recent.locks = locks;
 	recent.lines = r->run->lines;
+	recent.life = &r->state->life;
 	recent.stamp = sas_stamp();
 }
 

@@ -95,12 +95,11 @@ static void thread_end(void *arg)
 			continue;
 		}
 		sas_locks_free(m->locks);
-		if (t->depth)
-			continue;
+		if (!t->depth)
+			sas_lease_drop(m->lease);
 		/* What it has deferred is this process's, and waits on without it: the slot will be another thread's. */
-		sas_lease_drop(m->lease);
 		if (m->limbo)
-			sas_limbo_leave(m->limbo);
+			sas_limbo_abandon(m->limbo);
 	}
 	sas_self = NULL;
 	if (!t->depth && !t->seized)
@@ -399,10 +398,13 @@ static int register_locked(struct sas_region *r)
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
 		return error;
 	}
+	/* The new slot does not say that our readers have light fences. */
+	sas_store_release_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	r->generation = next_generation(r);
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
-	r->process = number + 1;
+	/* Publish: with it token and generation are there. Pairs with enter(). */
+	sas_m_store_release_u32(&r->process, number + 1);
 	return 0;
 }
 
@@ -545,7 +547,7 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 		return error;
 	if ((needs & SAS_CALL_WRITE) && (r->flags & SAS_JOIN_READONLY))
 		return sas_fail(EROFS, "%s: joined read-only", r->path);
-	if (!r->process && r->run) {
+	if (!sas_m_load_acquire_u32(&r->process) && r->run) {
 		sas_err_defer();
 		sas_process_lock();
 		error = r->process ? 0 : sas_process_register(r);

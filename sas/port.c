@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -467,16 +466,6 @@ static const char *skip_fields(const char *text, int count)
 int sas_port_thread_exists(int pid, int tid)
 {
 	return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
-}
-
-int sas_port_barrier_join(void)
-{
-	return sas_port->membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
-}
-
-int sas_port_barrier(void)
-{
-	return sas_port->membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 }
 
 /* The hexadecimal number at *text, which then points behind it. */

@@ -76,9 +76,6 @@ void sas_port_boot_id(uint8_t id[16]);
 uint64_t sas_port_pid_namespace(void);
 /* 0: no thread of this process has this id, in our pid namespace. */
 int sas_port_thread_exists(int pid, int tid);
-/* membarrier(2): from now on sas_port_barrier() of any process makes our running threads execute a full fence. */
-int sas_port_barrier_join(void);
-int sas_port_barrier(void);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */
 void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size);
 

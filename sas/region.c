@@ -273,6 +273,15 @@ static void withdraw(struct sas_region *r)
 		__atomic_store_n(&sas_classic_region, NULL, __ATOMIC_RELEASE);
 }
 
+/* What waits for readers: all of it, unless one is still inside, such as a thread of this process, which exits. */
+static void free_deferred(struct sas_region *r, const struct sas_living *left)
+{
+	struct sas_epoch_view view;
+
+	if (left->readers == 0 && sas_epoch_left(r->run) && sas_epoch_advance(r, &view) == 0 && view.readers == 0)
+		sas_epoch_reap_locked(r);
+}
+
 /* The last one that writes returns space, and says that there is nothing to recover. table_lock held. */
 static void end_use(struct sas_region *r, const struct sas_living *left)
 {
@@ -284,10 +293,10 @@ static void end_use(struct sas_region *r, const struct sas_living *left)
 	if (sas_block_trylock_raw(r) == 0) {
 		int dirty = sas_load_acquire_u32(&r->run->header->block_dirty) != 0;
 
-		if (!dirty && left->readers == 0)
-			sas_epoch_reap_locked(r);
-		if (!dirty)
+		if (!dirty) {
+			free_deferred(r, left);
 			sas_space_return(r, 0, &returned);
+		}
 		sas_block_unlock_raw(r);
 	}
 	/* Retired blocks are left, which a join without this run file has to look for. */

@@ -263,6 +263,8 @@ static int recover_retired(struct sas_region *r, const struct sas_living *living
 		error = sas_recover_retired(r);
 	if (!error)
 		sas_store_release_u32(begun, 1);
+	sas_store_relaxed_u64(&r->run->header->epoch_limit_bytes, 0);
+	sas_store_relaxed_u64(&r->run->header->epoch_limit_count, 0);
 	if (!error && living->readers == 0)
 		error = sas_epoch_reap(r);
 	return error;
@@ -280,7 +282,11 @@ int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
 	sas_store_relaxed_u32(&r->run->header->poisoned, 0);
 	error = recover_media(r);
-	return error ? error : recover_retired(r, living);
+	if (!error)
+		error = recover_retired(r, living);
+	/* Recovery may have built some, before all was freed that it frees. */
+	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
+	return error;
 }
 
 /* Without SAS.run nobody knows that we read: the region must be at rest. */

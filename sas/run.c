@@ -240,7 +240,7 @@ static int usable(const struct sas_region *r, const struct sas_run *run, uint64_
 	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && is_sound(&h->grow_lock) && slots_sound(run, file_size);
 }
 
-static int is_held(const pthread_mutex_t *lock)
+int sas_run_is_held(const pthread_mutex_t *lock)
 {
 	uint32_t word = (uint32_t)__atomic_load_n(&lock->__data.__lock, __ATOMIC_ACQUIRE);
 
@@ -250,11 +250,11 @@ static int is_held(const pthread_mutex_t *lock)
 /* A lock that is held in a file in which nobody lives would never be given back. The two disagree, so nothing is touched. */
 static int refuse_held(const struct sas_region *r, const struct sas_run *run)
 {
-	if (!is_held(&run->header->table_lock) && !is_held(&run->header->block_lock))
+	if (!sas_run_is_held(&run->header->table_lock) && !sas_run_is_held(&run->header->block_lock))
 		return 0;
 	if (sas_port->ofd_test(run->fd, F_WRLCK, 0, 0) != 0)
 		return 0;
-	if (!is_held(&run->header->table_lock) && !is_held(&run->header->block_lock))
+	if (!sas_run_is_held(&run->header->table_lock) && !sas_run_is_held(&run->header->block_lock))
 		return 0;       /* its holder has just left */
 	return sas_fail(EBUSY, "%s/" SAS_RUN_NAME ": is locked, but no process has joined: it is damaged, or its owner has "
 			"closed our descriptors; delete it when nobody uses the region", r->path);

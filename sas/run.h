@@ -195,6 +195,8 @@ int sas_run_show(struct sas_region *r, int on);
 int sas_run_make_lock(pthread_mutex_t *lock);
 int sas_run_lock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
+/* Does a living thread hold it? By its first word, the futex, which the kernel marks when the owner dies. */
+int sas_run_is_held(const pthread_mutex_t *lock);
 /* grow_lock, the last one in the order. */
 int sas_run_grow_lock(struct sas_region *r);
 void sas_run_grow_unlock(struct sas_region *r);

@@ -159,5 +159,40 @@ plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!e
 plant publish-unsynced block.c '/^static int publish(/,/^}/ s/^\terror = sas_persist.*/\terror = 0;/' \
 	crash_power '1 2 3' 'is lost|map entry of the block' normal
 
+# The evidence of a change is not saved by who changes the lock's word next.
+plant evidence-left-out hold.c '/^void sas_hold_save_evidence(/,/^}/ s/^\tdo {/\tif (number)\
+		return;\
+&/' crash_lock 'read intent read-nested' 'the word of address'
+
+# The record is written before the word.
+plant record-first lock.c '/^static inline .* int take_at_once(/,/^}/ s/^\ttop->at = .*/\
+	sas_store_release_u32(top->record, sas_hold_record(bucket << 2 | i, mode));\
+&/' crash_lock 'write read' 'the word of address|survivor|a writer'
+
+# A change is not announced.
+plant pending-left-out lock.c '/^#define LIKELY/i\
+static int fault_change(struct sas_run_thread *thread, uint32_t slot, struct sas_lock *at, sas_lock_t lock, unsigned from,\
+			unsigned to, uint64_t *word, uint32_t state, uint64_t *made)\
+{\
+	uint32_t number = sas_pending_number(thread->lock_pending.word) + 1;\
+\
+	*made = sas_lock_word(state, slot, number, from == SAS_HOLD_WRITE || to == SAS_HOLD_WRITE);\
+	return sas_cas_acq_rel_u64(\&at->word, word, *made);\
+}\
+#define sas_hold_change_alone fault_change
+' crash_lock 'write read' 'the word of address|survivor|a writer'
+
+# Who takes a latch does not say so.
+plant latch-unrecorded lock_table.c '/^static int take_latch(/,/^}/ s/^\tsas_store_relaxed_u32(.*lock_latch, bucket + 1);//' \
+	crash_lock 'insert' 'the latch of bucket|survivor'
+
+# The address of a lock is changed without saying so.
+plant rekey-unannounced lock_table.c '/^static int change_key(/,/^}/ s/sas_hold_change(run, slot, lock, SAS_HOLD_WRITE, SAS_HOLD_WRITE, word,\(.*\)))$/sas_cas_acq_rel_u64(\&line->lock[lock \& 3U].word, word,\1))/' \
+	crash_lock 'insert rekey' 'the word of address|survivor|has . places'
+
+# A dead thread's page of records is not looked at.
+plant page-overlooked hold.c '/^void sas_hold_each(/,/^}/ s/for (int64_t page = -1;.*)$/for (int64_t page = 0; page < 0;)/' \
+	crash_lock 'page-of-records' 'the word of address|survivor'
+
 printf '%d faults planted, %d caught\n' "$planted" "$caught"
 test "$wrong" -eq 0

@@ -516,6 +516,25 @@ uint64_t help_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t help_percentile(const uint64_t *values, size_t count, unsigned per_mille)
+{
+	uint64_t *sorted = malloc(count * sizeof *sorted), value;
+
+	ck_assert_ptr_nonnull(sorted);
+	memcpy(sorted, values, count * sizeof *sorted);
+	qsort(sorted, count, sizeof *sorted, by_value);
+	value = sorted[(count - 1) * per_mille / 1000];
+	free(sorted);
+	return value;
+}
+
 /* --- memory */
 
 __attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))

@@ -157,6 +157,8 @@ void help_spin(uint64_t nanoseconds);
 /* The seed is printed, and SAS_TEST_SEED sets it. */
 uint64_t help_seed(const char *what);
 uint64_t help_random(uint64_t *state);
+/* Of the sorted values, the one at per_mille of the way. */
+uint64_t help_percentile(const uint64_t *values, size_t count, unsigned per_mille);
 static inline uint64_t help_below(uint64_t *state, uint64_t n) { return help_random(state) % n; }
 
 /* --- memory */

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold.c - a participant for scripts: hold DIRECTORY [SIZE...] joins the region, allocates blocks of
- * these sizes, prints their addresses and then "ready", and stays until its standard input ends.
+ * hold.c - a participant for scripts: hold DIRECTORY [SIZE|MODE:OFFSET...] joins the region, allocates blocks of
+ * these sizes, prints their addresses, takes the locks of these offsets in the region (MODE is r, i or w), prints "ready",
+ * and stays until its standard input ends.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+#include <saslock.h>
 #include <sasregion.h>
 
 static int failed(const char *what)
 {
 	fprintf(stderr, "hold: %s: %s\n", what, SASLastErrorMessage());
 	return 1;
+}
+
+static int take_lock(SASRegion_t region, const char *what)
+{
+	SASRegionInfo info = { .structSize = sizeof(info) };
+	sas_userlock_request_t mode = *what == 'r' ? SasUserLock__READ : *what == 'i' ? SasUserLock__INTENT : SasUserLock__WRITE;
+
+	if (SASRegionGetInfo(region, &info))
+		return -1;
+	return SASLockTake((char *)info.base + strtoul(what + 2, NULL, 0), mode, 0, SAS_LOCK_WAIT_FOREVER);
 }
 
 int main(int argc, char **argv)
@@ -22,11 +35,13 @@ int main(int argc, char **argv)
 	if (!region)
 		return failed("join");
 	for (int i = 2; i < argc; i++) {
-		void *block = SASRegionBlockAlloc(region, strtoul(argv[i], NULL, 0));
+		void *block = NULL;
 
-		if (!block)
+		if (strchr("riw", argv[i][0]) ? take_lock(region, argv[i]) != 0 :
+		    !(block = SASRegionBlockAlloc(region, strtoul(argv[i], NULL, 0))))
 			return failed(argv[i]);
-		printf("%p\n", block);
+		if (block)
+			printf("%p\n", block);
 	}
 	printf("ready\n");
 	fflush(stdout);

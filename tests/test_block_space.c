@@ -331,30 +331,10 @@ static void release(struct timing *t)
 	free(t->free);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Of the sorted values, the one at per_mille of the way. */
-static uint64_t percentile(const uint64_t *values, size_t count, unsigned per_mille)
-{
-	uint64_t *sorted = malloc(count * sizeof *sorted), value;
-
-	ck_assert_ptr_nonnull(sorted);
-	memcpy(sorted, values, count * sizeof *sorted);
-	qsort(sorted, count, sizeof *sorted, by_value);
-	value = sorted[(count - 1) * per_mille / 1000];
-	free(sorted);
-	return value;
-}
-
 static void compare(const char *what, const uint64_t *compact, const uint64_t *fragmented, size_t count)
 {
-	uint64_t m0 = percentile(compact, count, 500), m1 = percentile(fragmented, count, 500);
-	uint64_t p0 = percentile(compact, count, 990), p1 = percentile(fragmented, count, 990);
+	uint64_t m0 = help_percentile(compact, count, 500), m1 = help_percentile(fragmented, count, 500);
+	uint64_t p0 = help_percentile(compact, count, 990), p1 = help_percentile(fragmented, count, 990);
 
 	printf("%s: compact median %lu ns, p99 %lu ns; fragmented median %lu ns, p99 %lu ns\n", what,
 	       (unsigned long)m0, (unsigned long)p0, (unsigned long)m1, (unsigned long)p1);

@@ -52,7 +52,7 @@ run frobnicate; expect 2 'unknown command' <<'TEXT'
 sasphere: unknown command: frobnicate
 Try 'sasphere --help' for more information.
 TEXT
-for command in create info ls check cp rm; do
+for command in create info ls locks ps check cp rm; do
 	run "$command" --help; expect_like 0 "^ sasphere $command " "$command --help"
 	expect_like 0 "^For more details see sasphere-$command\(1\)\.$" "$command --help"
 	run "$command" --version
@@ -221,10 +221,87 @@ run info -no alive,dead,clean,blocks store; expect 0 'after the recovery' <<'TEX
 4
 TEXT
 
+# --- locks
+
+# The same as run, with one blank between columns.
+run_plain() { run "$@"; sed -i 's/  */ /g; s/^ //; s/ $//' said; }
+
+# until_like COMMAND... PATTERN: the tool says so, soon.
+until_like()
+{
+	local tries
+	for ((tries = 0; tries < 500; tries++)); do
+		run "${@:1:$#-1}"
+		grep -Eq -e "${!#}" said && return
+		read -r -t 0.02 < /dev/zero 2> /dev/null || :
+	done
+	complain "$*: never"; cat said
+}
+
+run locks store; expect 0 'locks of nobody' < /dev/null
+run ps store; expect 0 'ps of nobody' < /dev/null
+run locks -J store; expect 0 'locks of nobody as JSON' <<'TEXT'
+{
+   "locks": []
+}
+TEXT
+start store 4096 w:0x40000 r:0x80000 i:0x80000 r:0x41000
+run_plain locks -no address,mode,state,pid,thread,ownerdied store; expect 0 'a holder' <<TEXT
+0x565900040000 write holds $holder alive 0
+0x565900041000 read holds $holder alive 0
+0x565900080000 intent holds $holder alive 0
+TEXT
+run_plain ps -no pid,tid,state,held,holds store; expect 0 'ps of a holder' <<TEXT
+$holder $holder alive 3 w:0x565900040000 r:0x565900041000 i:0x565900080000
+TEXT
+before=$(fingerprint store)
+run locks store
+run ps store
+test "$(fingerprint store)" = "$before" || complain "looking at locks changed a file"
+mkfifo leash
+"$hold" store r:0x40000 < leash > waited 2>&1 &
+waiter=$!
+exec 8> leash
+rm leash
+until_like locks store "read +waits +$waiter"
+run_plain locks -no address,mode,state,pid store; expect_like 0 "^0x565900040000 write holds $holder\$" 'a holder who is waited for'
+expect_like 0 "^0x565900040000 read waits $waiter\$" 'a waiter'
+run_plain locks -no state,since store; expect_like 0 '^holds 20.{8}T.{8}\.[0-9]{3}\+0000$' 'held since'
+expect_like 0 '^waits 20.{8}T.{8}\.[0-9]{3}\+0000$' 'waits since'
+run_plain ps -no pid,waits,mode store; expect_like 0 "^$waiter 0x565900040000 read\$" 'ps of a waiter'
+run ps -Jo pid,held,waits store; expect_like 0 '"waits": "0x565900040000"' 'ps --json'
+run ps -o nonsense store; expect_like 2 '^sasphere ps: --output: unknown column: nonsense$' 'ps: bad column'
+run info -no lockwaits store; expect 0 'lock waits' <<< 1
+# The waiter gets what the dead one held, and is the one who has recovered it.
+kill -9 "$holder"; { wait "$holder"; } 2> /dev/null; exec 7>&-
+while kill -0 "$waiter" && ! grep -q ready waited; do read -r -t 0.02 < /dev/zero 2> /dev/null || :; done
+run_plain locks -no address,mode,state,pid,ownerdied store; expect 0 'after the death' <<< "0x565900040000 read holds $waiter 1"
+run info -no recoveries store; expect_like 0 '^[1-9]' 'recoveries'
+run_plain ps -no pid,state,held,lockwaits,recoveries store; expect 0 'the survivor' <<TEXT
+$holder dead
+$waiter alive 1 1 1
+TEXT
+exec 8>&-; wait "$waiter" || complain "the waiter ended with $?"
+# Nobody waits: the dead one is shown until somebody comes.
+start store w:0x40000
+kill -9 "$holder"; { wait "$holder"; } 2> /dev/null; exec 7>&-
+run_plain locks -no address,state,pid,thread store; expect 0 'a dead holder' <<< "0x565900040000 holds $holder dead"
+run_plain ps -no pid,state,held,holds store; expect 0 'ps of a dead holder' <<< "$holder dead 1 w:0x565900040000"
+start store; finish
+run locks store; expect 0 'locks after the recovery' < /dev/null
+run locks nowhere; expect 1 'locks of nothing' <<'TEXT'
+sasphere locks: nowhere: No such file or directory
+TEXT
+run ps empty; expect 1 'ps of an empty directory' <<'TEXT'
+sasphere ps: empty: no region: there is no SAS00000.DAT
+TEXT
+
 # --- looking changes nothing
 
 before=$(fingerprint store)
 run info store
+run locks store
+run ps store
 for kind in in-use merged free uncommitted free-region segments participants; do run ls -k "$kind" store; done
 run check store
 test "$(fingerprint store)" = "$before" || complain "looking changed a file"

@@ -15,10 +15,11 @@
 #include <unistd.h>
 
 #include <sasepoch.h>
+#include <sasinspect.h>
 #include <saslock.h>
 #include "fixture.h"
 
-#define RETIRED 0xffffffU
+#define RETIRED SAS_GENERATION_RETIRED
 
 static uint64_t used_before;
 
@@ -52,6 +53,7 @@ static void *shared(size_t size)
 struct steps { int reached, go; };
 
 static void step_reach(struct steps *s, int n) { __atomic_store_n(&s->reached, n, __ATOMIC_SEQ_CST); }
+static void let_go(int *step, int n) { __atomic_store_n(step, n, __ATOMIC_SEQ_CST); }
 static int step_is(const int *step, int n) { return __atomic_load_n(step, __ATOMIC_SEQ_CST) >= n; }
 static void step_await(const int *step, int n) { must(until(step_is(step, n), PATIENCE)); }
 
@@ -168,11 +170,11 @@ START_TEST(call_waits_for_reader_of_other_thread)
 		ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	ck_assert_int_eq(SASEpochSynchronize(region, 1), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
-	s->go = 1;
+	let_go(&s->go, 1);
 	ck_assert_int_eq(SASEpochSynchronize(region, -1), 0);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 1);
 	ck_assert_int_eq(counted(), 1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -192,13 +194,13 @@ START_TEST(call_waits_for_reader_of_other_process)
 	ck_assert_uint_eq(epoch_info().slowPid, (unsigned)child);
 	ck_assert_uint_eq(epoch_info().heldFrees, 1);
 	ck_assert_uint_eq(blocks(), 1);
-	s->go = 1;
+	let_go(&s->go, 1);
 	step_await(&s->reached, 2);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 2);
 	ck_assert_int_eq(counted(), 1);
 	ck_assert_uint_eq(blocks(), 0);
 	ck_assert_int_eq(epoch_info().slowSlot, -1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	help_done(child);
 }
 END_TEST
@@ -219,7 +221,7 @@ START_TEST(later_reader_does_not_hold_back)
 	step_await(&s->reached, 1);
 	/* That section began in the epoch after the second call's. */
 	ck_assert_int_eq(SASEpochReclaim(region), 1);
-	s->go = 2;
+	let_go(&s->go, 2);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -267,7 +269,7 @@ START_TEST(stopped_reader_is_named_and_limit_refuses)
 	ck_assert_msg(strstr(SASLastErrorMessage(), pid) != NULL, "%s", SASLastErrorMessage());
 	ck_assert_int_eq(waitpid(child, &status, WNOHANG), 0);
 	ck_assert_int_eq(counted(), 0);
-	s->go = 2;
+	let_go(&s->go, 2);
 	ck_assert_int_eq(kill(child, SIGCONT), 0);
 	ck_assert_int_eq(SASEpochSynchronize(region, -1), 0);
 	ck_assert_int_eq(SASEpochDefer(region, add_one, NULL, KIB), 0);
@@ -323,6 +325,29 @@ START_TEST(call_may_use_the_library_and_defer)
 		ck_assert_int_eq((int)SASEpochReclaim(region), 1);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 0);
 	ck_assert_int_eq(counted(), 21);
+}
+END_TEST
+
+static pid_t forked;
+
+static void fork_once(void *arg)
+{
+	add_one(arg);
+	if (counted() == 3)
+		forked = fork();
+}
+
+START_TEST(call_that_forks_runs_the_others_in_the_parent_alone)
+{
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(SASEpochDefer(region, fork_once, NULL, 0), 0);
+	forked = 1;
+	SASEpochReclaim(region);
+	if (forked == 0)
+		_exit(counted() == 3 && SASEpochReclaim(region) == 0 && counted() == 3 ? 0 : 1);
+	ck_assert_int_eq(counted(), 10);
+	ck_assert_int_gt(forked, 1);
+	help_done(forked);
 }
 END_TEST
 
@@ -650,6 +675,48 @@ START_TEST(copy_of_a_region_with_retired_blocks_frees_them)
 }
 END_TEST
 
+/* A thread that reads while main() returns, and its process is the last one: what it may see stays. */
+static void exit_beside_reader(void *arg)
+{
+	void *block;
+	pthread_t thread;
+
+	region_join(0);
+	block = SASRegionBlockAlloc(region, 4096);
+	must(block != NULL);
+	must(pthread_create(&thread, NULL, read_in_thread, arg) == 0);
+	step_await(&((struct steps *)arg)->reached, 1);
+	must(SASEpochFree(block, 4096) == 0);
+	exit(0);
+}
+
+static int retired_at_rest(void)
+{
+	SASInspect_t inspect = SASInspectOpen(store);
+	SASBlockInfo list[64];
+	long n = SASInspectListBlocks(inspect, SASBlock__IN_USE, list, 64);
+	int found = 0;
+
+	ck_assert_msg(inspect && n > 0 && n <= 64, "%s", SASLastErrorMessage());
+	for (long i = 0; i < n; i++)
+		found += list[i].generation == RETIRED;
+	SASInspectClose(inspect);
+	return found;
+}
+
+START_TEST(exit_of_last_process_leaves_what_its_threads_may_see)
+{
+	struct steps *s = shared(sizeof *s);
+
+	ck_assert_int_eq(SASRegionLeave(region), 0);
+	region = NULL;
+	help_in_child(exit_beside_reader, s);
+	ck_assert_int_eq(retired_at_rest(), 1);
+	region_join(0);
+	ck_assert_uint_eq(blocks(), 0);
+}
+END_TEST
+
 /* --- read-only participants */
 
 static void read_only(void *arg)
@@ -680,9 +747,29 @@ START_TEST(read_only_reader_holds_back)
 	help_clean(store);
 	region_join(0);
 	ck_assert_uint_eq(blocks(), 300);
-	s->go = 2;
+	let_go(&s->go, 2);
 	help_done(child);
 	ck_assert_int_eq((int)SASEpochReclaim(region), 300);
+	ck_assert_uint_eq(blocks(), 0);
+}
+END_TEST
+
+/* With a reader there the last writer's leave is not clean: whoever comes without the run file has to look. */
+START_TEST(leave_beside_reader_with_retired_blocks_is_not_clean)
+{
+	struct steps *s = shared(sizeof *s);
+	pid_t child = help_fork(start_read_only, s);
+	char path[300];
+
+	snprintf(path, sizeof path, "%s/SAS.run", store);
+	step_await(&s->reached, 1);
+	free_and_end(NULL);
+	ck_assert_int_eq(SASRegionLeave(region), 0);
+	region = NULL;
+	let_go(&s->go, 2);
+	help_done(child);
+	ck_assert_int_eq(unlink(path), 0);
+	region_join(0);
 	ck_assert_uint_eq(blocks(), 0);
 }
 END_TEST
@@ -794,7 +881,7 @@ START_TEST(readers_never_see_a_node_that_was_ended)
 		ck_assert_int_eq(pthread_create(&writers[i], NULL, swap_nodes, (void *)(intptr_t)(i + 1)), 0);
 	for (int i = 0; i < 2; i++)
 		pthread_join(writers[i], NULL);
-	attack->stop = 1;
+	__atomic_store_n(&attack->stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 3; i++)
 		pthread_join(readers[i], NULL);
 	ck_assert_uint_eq(attack->bad, 0);
@@ -804,6 +891,76 @@ START_TEST(readers_never_see_a_node_that_was_ended)
 	for (int i = 0; i < NODES; i++)
 		free(attack->slots[i]);
 	free(attack);
+}
+END_TEST
+
+/* A look right after each unlink: what a reader's light fence leaves to the look is needed here. */
+static void mark_dead(void *arg)
+{
+	__atomic_store_n((uint64_t *)arg, POISON, __ATOMIC_RELAXED);
+}
+
+#define COLD (128UL << 20)
+struct duel { uint64_t *current, stop, reads, bad, node[4096]; };
+
+/* Misses of the TLB would let the stores go one by one. */
+static void *huge_memory(void)
+{
+	char *p = mmap(NULL, COLD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(p != MAP_FAILED);
+	madvise(p, COLD, MADV_HUGEPAGE);
+	for (uint64_t i = 0; i < COLD; i += 4096)
+		p[i] = 1;
+	return p;
+}
+
+static void *read_current(void *arg)
+{
+	struct duel *d = arg;
+	uint64_t reads = 0, bad = 0, state = 1;
+	volatile char *cold = huge_memory();
+
+	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED)) {
+		const uint64_t *node;
+
+		/* Stores that miss the caches stand before the one that publishes the epoch, and keep it from being seen. */
+		for (int k = 0; k < 40; k++)
+			cold[help_below(&state, COLD)] = 1;
+		must(SASEpochEnter(region) == 0);
+		node = __atomic_load_n(&d->current, __ATOMIC_ACQUIRE);
+		for (int k = 0; k < 3000; k++)
+			bad += __atomic_load_n(node, __ATOMIC_RELAXED) != 1;
+		must(SASEpochExit(region) == 0);
+		__atomic_store_n(&d->reads, ++reads, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_add(&d->bad, bad, __ATOMIC_SEQ_CST);
+	munmap((void *)cold, COLD);
+	return arg;
+}
+
+START_TEST(reader_never_sees_what_a_look_has_ended)
+{
+	static struct duel d;
+	pthread_t reader;
+
+	d.node[0] = 1;
+	d.current = &d.node[0];
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_current, &d), 0);
+	ck_assert(until(__atomic_load_n(&d.reads, __ATOMIC_RELAXED) > 0, PATIENCE));
+	for (long i = 1; i < help_size(5000, 100000, 10000000); i++) {
+		uint64_t *next = &d.node[i % 4096], *old = d.current;
+
+		__atomic_store_n(next, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&d.current, next, __ATOMIC_RELEASE);
+		must(SASEpochDefer(region, mark_dead, old, 8) == 0);    /* ck_assert() takes long */
+		/* The nodes come round again: what is held is older than that by far. */
+		while (SASEpochReclaim(region) == 0 && i % 2048 == 0)
+			sched_yield();
+	}
+	__atomic_store_n(&d.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(reader, NULL);
+	ck_assert_uint_eq(d.bad, 0);
 }
 END_TEST
 
@@ -859,7 +1016,7 @@ START_TEST(readers_of_other_processes_never_see_a_block_of_somebody_else)
 	}
 	for (int i = 0; i < 2; i++)
 		help_done(writers[i]);
-	table->stop = 1;
+	__atomic_store_n(&table->stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 2; i++)
 		help_done(readers[i]);
 	ck_assert_uint_eq(table->bad, 0);
@@ -967,6 +1124,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, stopped_reader_is_named_and_limit_refuses);
 	tcase_add_test(t, limit_counts_calls_and_frees_together);
 	tcase_add_test(t, call_may_use_the_library_and_defer);
+	tcase_add_test(t, call_that_forks_runs_the_others_in_the_parent_alone);
 	tcase_add_test(t, many_calls_are_run_inline);
 	tcase_add_test(t, calls_of_ended_threads_are_run_by_others);
 	tcase_add_test(t, calls_of_threads_that_end_with_a_lock_are_held_and_run);
@@ -982,9 +1140,12 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, first_joiner_after_all_died_frees);
 	tcase_add_test(t, first_joiner_without_the_run_file_frees);
 	tcase_add_test(t, copy_of_a_region_with_retired_blocks_frees_them);
+	tcase_add_test(t, exit_of_last_process_leaves_what_its_threads_may_see);
 	tcase_add_test(t, read_only_reader_holds_back);
+	tcase_add_test(t, leave_beside_reader_with_retired_blocks_is_not_clean);
 	tcase_add_test(t, more_than_a_thousand_participants);
 	tcase_add_test(t, readers_never_see_a_node_that_was_ended);
+	tcase_add_test(t, reader_never_sees_what_a_look_has_ended);
 	tcase_add_test(t, readers_of_other_processes_never_see_a_block_of_somebody_else);
 	tcase_add_test(t, storm_of_kills_loses_no_retired_block);
 	suite_add_tcase(s, t);

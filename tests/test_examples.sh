@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# The examples do what they say: join finds on its second run what the first one left, and the main
-# job passes at a small size.
+# The examples do what they say: join finds on its second run what the first one left, lock loses no turn,
+# and the main job passes at a small size.
 
 set -u
 failed=0
@@ -39,6 +39,29 @@ expect "$work/second" "Visit 2, at $address."
 SASSTOREPATH=$work/missing "$top_builddir/examples/join" > "$work/refused" 2>&1 &&
 	{ echo "FAIL: join succeeds where there is no directory"; failed=1; }
 expect "$work/refused" "SASJoinRegion: No such file or directory"
+
+# Twice one after the other, then several at once, one of them killed: no turn is lost but its own.
+mkdir "$work/turns" || exit 99
+take_turns() { SASSTOREPATH=$work/turns "$top_builddir/examples/lock" "$@"; }
+take_turns 100 > "$work/lock" 2>&1 || { echo "FAIL: lock ended with status $?"; failed=1; }
+expect "$work/lock" "Found 0 turns, left 100, the last one by process [0-9]*."
+take_turns 100 > "$work/lock" 2>&1 || { echo "FAIL: lock ended with status $?, the second time"; failed=1; }
+expect "$work/lock" "Found 100 turns, left 200, the last one by process [0-9]*."
+SASSTOREPATH=$work/turns "$top_builddir/examples/lock" 1000000000 &
+victim=$!
+takers=
+for i in 1 2 3; do
+	take_turns 2000 > "$work/lock$i" 2>&1 &
+	takers="$takers $!"
+done
+for taker in $takers; do
+	wait "$taker" || { echo "FAIL: lock ended with status $?, beside others"; failed=1; }
+	# The first one has done its turns, the others may be at work.
+	kill -9 $victim 2> /dev/null && { wait $victim; } 2> /dev/null
+done
+take_turns 0 > "$work/lock" 2>&1
+left=$(sed -n 's/^Found .* left \([0-9]*\),.*/\1/p' "$work/lock")
+[ "${left:-0}" -ge 6200 ] || { echo "FAIL: turns were lost: $(cat "$work/lock")"; failed=1; }
 
 # An index with all that the format allows must be read as the awk script reads it, and survive too.
 awk 'BEGIN {

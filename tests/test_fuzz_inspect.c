@@ -23,8 +23,11 @@
 #include "image.h"
 #include "sandbox.h"
 #include "sas/anchor.h"
+#include "sas/hold.h"
+#include "sas/lock.h"
 #include "sas/port.h"
 #include "sas/run.h"
+#include "sas/run_page.h"
 #include "sas/tiles.h"
 #include "sasinspect.h"
 
@@ -57,12 +60,51 @@ static uint64_t below(uint64_t n)
 
 /* --- the sample */
 
+#define ADDRESS (IMAGE_BASE + 0x1234)
+#define LINES (SAS_RUN_BUCKETS + 64UL)
+#define PAGES 64U
+
+static void put(int fd, const void *bytes, size_t size, uint64_t offset)
+{
+	if (pwrite(fd, bytes, size, (off_t)offset) != (ssize_t)size)
+		exit(99);
+}
+
+/* Thread 0 holds ADDRESS for reading, by its slot, and another address for writing, by a page; thread 1 waits for the first. */
+static void make_locks(int fd)
+{
+	uint32_t bucket = sas_lock_bucket(ADDRESS);
+	struct sas_run_line line = { .next.word = SAS_RUN_BUCKETS }, more = { .died = { 1 } };
+	struct sas_run_page page = { .owner.word = 1, .kind = SAS_RUN_PAGE_HOLDS };
+	struct sas_run_thread *t = calloc(2, sizeof(*t));
+	uint32_t word = 77, record = sas_hold_record(SAS_RUN_BUCKETS << 2, SAS_HOLD_WRITE);
+
+	line.lock[1].key.word = ADDRESS;
+	line.lock[1].word.word = sas_lock_word(1 | SAS_LOCK_CHANGE_WAITS, 0, 9, 0);
+	line.seen_word[1].word = sas_lock_word(1, 0, 9, 0);
+	line.seen_at[1].word = 5;
+	more.lock[0].key.word = ADDRESS + 1;
+	more.lock[0].word.word = sas_lock_word(SAS_LOCK_WRITE, 0, 8, 1);
+	memcpy(page.bytes, &record, sizeof(record));
+	for (int i = 0; i < 2; i++) {
+		t[i].state.word = SAS_RUN_USED;
+		t[i].process = 1;
+		memcpy(&t[i].life, &word, sizeof(word));
+	}
+	t[0].holds[3].word = sas_hold_record(bucket << 2 | 1, SAS_HOLD_READ);
+	t[1].lock_wait.word = (bucket << 2 | 1U) << 4 | SAS_WAIT_OPEN | SAS_HOLD_WRITE;
+	t[1].lock_wait_since.word = 6;
+	put(fd, t, 2 * sizeof(*t), SAS_RUN_THREAD_OFFSET);
+	put(fd, &page, sizeof(page), SAS_RUN_PAGE_OFFSET);
+	put(fd, &line, sizeof(line), SAS_RUN_LOCK_OFFSET + bucket * SAS_RUN_LINE);
+	put(fd, &more, sizeof(more), SAS_RUN_LOCK_OFFSET + SAS_RUN_BUCKETS * SAS_RUN_LINE);
+	free(t);
+}
+
 static void make_run_file(void)
 {
 	struct sas_run_header *h = calloc(1, sizeof(*h));
 	struct sas_run_process p = { .state.word = SAS_RUN_USED, .pid = 77 };
-	struct sas_run_thread *t = calloc(1, sizeof(*t));
-	uint32_t word = 77;
 	struct stat st;
 	char path[4200];
 	int fd;
@@ -78,15 +120,13 @@ static void make_run_file(void)
 	memcpy(h->uuid, m.anchor.uuid, sizeof(h->uuid));
 	h->generation = m.anchor.generation;
 	h->process_top.word = h->thread_top.word = 64;
-	t->state.word = SAS_RUN_USED;
-	t->process = 1;
-	memcpy(&t->life, &word, sizeof(word));
-	if (pwrite(fd, h, sizeof(*h), 0) < 0 || pwrite(fd, &p, sizeof(p), SAS_RUN_PROCESS_OFFSET) < 0 ||
-	    pwrite(fd, t, sizeof(*t), SAS_RUN_THREAD_OFFSET) < 0)
-		exit(99);
+	h->page_top.word = PAGES;
+	h->line_space.word = h->line_top.word = LINES;
+	put(fd, h, sizeof(*h), 0);
+	put(fd, &p, sizeof(p), SAS_RUN_PROCESS_OFFSET);
+	make_locks(fd);
 	close(fd);
 	free(h);
-	free(t);
 }
 
 static void make_sample(void)
@@ -132,7 +172,10 @@ static struct place pick_place(void)
 		{ "SAS00001.DAT", 0, IMAGE_SEGMENT },
 		{ "SAS.run", 0, sizeof(struct sas_run_header) },
 		{ "SAS.run", SAS_RUN_PROCESS_OFFSET, sizeof(struct sas_run_process) },
-		{ "SAS.run", SAS_RUN_THREAD_OFFSET, sizeof(struct sas_run_thread) },
+		{ "SAS.run", SAS_RUN_THREAD_OFFSET, 2 * sizeof(struct sas_run_thread) },
+		{ "SAS.run", SAS_RUN_PAGE_OFFSET, 16 },
+		{ "SAS.run", SAS_RUN_LOCK_OFFSET + sas_lock_bucket(ADDRESS) * SAS_RUN_LINE, SAS_RUN_LINE },
+		{ "SAS.run", SAS_RUN_LOCK_OFFSET + SAS_RUN_BUCKETS * SAS_RUN_LINE, SAS_RUN_LINE },
 	};
 
 	return places[below(sizeof(places) / sizeof(places[0]))];
@@ -258,6 +301,30 @@ static void list_everything(SASInspect_t in)
 		expect_reason("SASInspectListParticipants");
 }
 
+static void list_locks(SASInspect_t in, int damaged)
+{
+	SASLockInfo locks[16];
+	SASThreadInfo threads[64];
+	long count = SASInspectListLocks(in, locks, 16), heads = SASInspectListThreads(in, threads, 64);
+
+	if (count < 0 || heads < 0)
+		expect_reason("SASInspectListLocks");
+	for (long i = 0; i < count && i < 16; i++)
+		if ((unsigned)locks[i].mode > SasUserLock__INTENT || (unsigned)locks[i].state > SASLock__WAITS ||
+		    (i && (uintptr_t)locks[i].address < (uintptr_t)locks[i - 1].address))
+			fail("a lock that cannot be");
+	for (long i = 0; i < heads && i < 64; i++)
+		if (threads[i].waits > 1 || (unsigned)threads[i].waitMode > SasUserLock__INTENT)
+			fail("a thread that cannot be");
+	if (damaged)
+		return;
+	if (count != 3 || heads != 2 || (uint64_t)locks[0].address != ADDRESS || locks[0].since != 5 ||
+	    locks[1].state != SASLock__WAITS || locks[1].mode != SasUserLock__WRITE || locks[1].since != 6 ||
+	    locks[2].mode != SasUserLock__WRITE || !locks[2].ownerDied || locks[2].pid != 77 ||
+	    threads[0].locksHeld != 2 || !threads[1].waits || (uint64_t)threads[1].waitsFor != ADDRESS)
+		fail("the sample's locks are not listed as they are");
+}
+
 static void look(int damaged)
 {
 	SASInspectInfo info = { .structSize = sizeof(info) };
@@ -268,6 +335,8 @@ static void look(int damaged)
 		if (SASInspectGetInfo(in, &info))
 			expect_reason("SASInspectGetInfo");
 		list_everything(in);
+		if (!damaged || current % 3 == 0)      /* they read 12 MiB */
+			list_locks(in, damaged);
 	} else {
 		expect_reason("SASInspectOpen");
 	}

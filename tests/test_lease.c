@@ -22,6 +22,7 @@
 #include "../sas/block.h"
 #include "../sas/index.h"
 #include "../sas/lease.h"
+#include "../sas/port.h"
 #include "../sas/run_lease.h"
 #include "fixture.h"
 
@@ -66,15 +67,25 @@ static void look_at_segment(uint64_t n, struct census *c)
 	free(indexed);
 }
 
+/* When the dead have been recovered, its last holder among them. */
+static void lock_blocks(void)
+{
+	for (;;) {
+		ck_assert_int_ge(SASRegionRecover(region), 0);
+		ck_assert_int_eq(sas_block_lock_raw(region), 0);
+		if (!sas_load_acquire_u32(&region->run->header->block_dirty))
+			return;
+		sas_block_unlock_raw(region);
+	}
+}
+
 static struct census every_tile_has_a_place(void)
 {
 	struct census c = { 0, 0 };
 	struct sas_map map;
 	struct sas_tile tile;
 
-	ck_assert_int_ge(SASRegionRecover(region), 0);
-	ck_assert_int_eq(sas_block_lock_raw(region), 0);
-	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->block_dirty), 0);
+	lock_blocks();
 	sas_map_segments(region, &map);
 	for (uint64_t unit = 0; sas_tile_next(&map, &unit, &tile) > 0;)
 		if (sas_entry_carved(tile.entry))
@@ -226,6 +237,7 @@ START_TEST(durable_regions_lease_nothing)
 	snprintf(path, sizeof path, "%s/disk", store);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	o.flags = SAS_JOIN_CREATE;
+	o.base = region->base + GIB;
 	o.regionSize = 8 * MIB;
 	o.segmentSize = HELP_SEGMENT;
 	o.durability = SASDurability__DISK;
@@ -243,47 +255,62 @@ END_TEST
 
 static pthread_barrier_t gate;
 
-static void *free_one(void *arg)
+/* The threads wait for a turn without sleeping, so that their calls meet. */
+static struct { void *block; long turn, done; int sum; } race;
+
+static void await(const long *word, long value)
 {
-	static __thread int error;
+	for (unsigned spins = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) != value; spins++)
+		if (spins > 2000)
+			sched_yield();
+}
+
+/* A slow one has nothing in hand each time, and so takes the lock. */
+static void *free_one(void *slow)
+{
+	uint64_t state = slow ? 7 : 5;
 
 	give(take(4096), 4096);
-	pthread_barrier_wait(&gate);
-	for (;;) {
-		void *block;
+	for (long turn = 1;; turn++) {
+		uint64_t delay = help_below(&state, 400);
+		int error;
 
-		pthread_barrier_wait(&gate);
-		block = __atomic_load_n((void **)arg, __ATOMIC_ACQUIRE);
-		if (!block)
+		if (slow)
+			ck_assert_int_ge(SASRegionTrim(region), 0);
+		__atomic_fetch_add(&race.done, 1, __ATOMIC_ACQ_REL);
+		await(&race.turn, turn);
+		if (!race.block)
 			return NULL;
-		error = SASBlockFree(block, 4096) == 0 ? 0 : errno;
-		__atomic_fetch_add((int *)((void **)arg + 1), error == 0 ? 1 : error == ENOENT ? 0x100 : 0x10000, __ATOMIC_ACQ_REL);
-		pthread_barrier_wait(&gate);
+		while (delay-- > 0)
+			__asm__ volatile("" : : : "memory");
+		error = SASBlockFree(race.block, 4096) == 0 ? 0 : errno;
+		__atomic_fetch_add(&race.sum, error == 0 ? 1 : error == ENOENT ? 0x100 : 0x10000, __ATOMIC_ACQ_REL);
 	}
+}
+
+static void race_to_free(void *slow, long rounds)
+{
+	pthread_t threads[2];
+
+	memset(&race, 0, sizeof race);
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, free_one, NULL), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, free_one, slow), 0);
+	for (long turn = 1; turn <= rounds + 1; turn++) {
+		await(&race.done, 2 * turn);
+		ck_assert_int_eq(race.sum, turn > 1 ? 0x101 : 0);
+		race.sum = 0;
+		race.block = turn <= rounds ? take(4096) : NULL;
+		__atomic_store_n(&race.turn, turn, __ATOMIC_RELEASE);
+	}
+	for (int k = 0; k < 2; k++)
+		pthread_join(threads[k], NULL);
+	every_tile_has_a_place();
 }
 
 START_TEST(block_freed_by_two_threads_is_freed_once)
 {
-	struct { void *block; int sum; } shared = { NULL, 0 };
-	pthread_t threads[2];
-
-	pthread_barrier_init(&gate, NULL, 3);
-	for (int k = 0; k < 2; k++)
-		ck_assert_int_eq(pthread_create(&threads[k], NULL, free_one, &shared), 0);
-	pthread_barrier_wait(&gate);
-	for (long i = help_size(500, 20000, 200000); i >= 0; i--) {
-		shared.sum = 0;
-		__atomic_store_n(&shared.block, i ? take(4096) : NULL, __ATOMIC_RELEASE);
-		pthread_barrier_wait(&gate);
-		if (i == 0)
-			break;
-		pthread_barrier_wait(&gate);
-		ck_assert_int_eq(shared.sum, 0x101);
-	}
-	for (int k = 0; k < 2; k++)
-		pthread_join(threads[k], NULL);
-	pthread_barrier_destroy(&gate);
-	every_tile_has_a_place();
+	race_to_free(NULL, help_size(500, 20000, 200000));
+	race_to_free(&race, help_size(500, 5000, 50000));
 }
 END_TEST
 
@@ -341,8 +368,23 @@ static uint64_t in_use_hash(void)
 	return hash;
 }
 
+static struct sas_port port;
+
+static int no_membarrier(int command)
+{
+	(void)command;
+	return -ENOSYS;
+}
+
+static void forbid_membarrier(void)
+{
+	port = sas_port_linux;
+	port.membarrier = no_membarrier;
+	sas_port = &port;
+}
+
 /* While it is seized no other thread's call changes anything, and each goes on afterwards. */
-START_TEST(seizing_stops_calls_without_a_lock)
+static void seize_often(void)
 {
 	uint64_t turns = 0, seen;
 	pthread_t thread;
@@ -364,6 +406,40 @@ START_TEST(seizing_stops_calls_without_a_lock)
 	pthread_join(thread, NULL);
 	SASCleanUp();
 	every_tile_has_a_place();
+}
+
+START_TEST(seizing_stops_calls_without_a_lock)
+{
+	seize_often();
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->unfenced), 1);
+}
+END_TEST
+
+START_TEST(seizing_works_where_the_kernel_has_no_membarrier)
+{
+	forbid_membarrier();
+	seize_often();
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->unfenced), 0);
+	sas_port = &sas_port_linux;
+}
+END_TEST
+
+/* Others rely on it already. */
+START_TEST(seizing_without_membarrier_is_refused_beside_those_that_have_it)
+{
+	ck_assert_int_eq(SASJoinRegionByName(store), 0);
+	give(take(4096), 4096);
+	forbid_membarrier();
+	errno = 0;
+	SASSeize();
+	ck_assert_int_eq(errno, ENOSYS);
+	errno = 0;
+	SASRelease();
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_uint_eq(sas_load_acquire_u32(&region->run->header->seized), 0);
+	give(take(4096), 4096);
+	sas_port = &sas_port_linux;
+	SASCleanUp();
 }
 END_TEST
 
@@ -661,6 +737,8 @@ int main(void)
 	tcase_add_test(tests, block_freed_by_two_threads_is_freed_once);
 	tcase_add_test(tests, thread_that_ends_gives_back);
 	tcase_add_test(tests, seizing_stops_calls_without_a_lock);
+	tcase_add_test(tests, seizing_works_where_the_kernel_has_no_membarrier);
+	tcase_add_test(tests, seizing_without_membarrier_is_refused_beside_those_that_have_it);
 	tcase_add_test(tests, seizer_waits_for_calls_without_a_lock);
 	tcase_add_test(tests, seizer_does_not_wait_for_the_dead);
 	tcase_add_test(tests, seizer_that_dies_lets_go);

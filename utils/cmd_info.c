@@ -35,7 +35,12 @@ enum field {
 	CLEAN,
 	ALIVE,
 	DEAD,
-	INTENTS
+	INTENTS,
+	ALLOCATIONS,
+	FREES,
+	LOCK_WAITS,
+	FAULTS,
+	RECOVERIES
 };
 
 static const struct tool_column fields[] = {
@@ -65,6 +70,11 @@ static const struct tool_column fields[] = {
 	[ALIVE] = { "ALIVE", TOOL_NUMBER, "processes that have joined and live" },
 	[DEAD] = { "DEAD", TOOL_NUMBER, "dead ones that wait for recovery" },
 	[INTENTS] = { "INTENTS", TOOL_NUMBER, "changes under way, or waiting for recovery" },
+	[ALLOCATIONS] = { "ALLOCS", TOOL_NUMBER, "blocks allocated, since SAS.run was made" },
+	[FREES] = { "FREES", TOOL_NUMBER, "blocks freed" },
+	[LOCK_WAITS] = { "LOCKWAITS", TOOL_NUMBER, "address locks that were not had at once" },
+	[FAULTS] = { "FAULTS", TOOL_NUMBER, "segments mapped at their first touch" },
+	[RECOVERIES] = { "RECOVERIES", TOOL_NUMBER, "dead threads recovered" },
 };
 
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -95,16 +105,6 @@ static const char *name_of(unsigned value, const char *const names[], unsigned c
 	return value < count ? names[value] : "unknown";
 }
 
-static void put_number(char text[TOOL_CELL], unsigned long long n)
-{
-	snprintf(text, TOOL_CELL, "%llu", n);
-}
-
-static void put_address(char text[TOOL_CELL], uint64_t address)
-{
-	snprintf(text, TOOL_CELL, "0x%012llx", (unsigned long long)address);
-}
-
 static void put_text(char text[TOOL_CELL], const char *what)
 {
 	snprintf(text, TOOL_CELL, "%s", what);
@@ -120,30 +120,35 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	switch ((enum field)column) {
 	case PATH: put_text(text, r->path); break;
 	case UUID: tool_uuid_text(text, i->uuid); break;
-	case FORMAT: put_number(text, i->formatVersion); break;
-	case BASE: put_address(text, i->base); break;
+	case FORMAT: tool_number_text(text, i->formatVersion); break;
+	case BASE: tool_address_text(text, i->base); break;
 	case SIZE: tool_size_text(text, i->regionSize, t->bytes); break;
 	case SEGMENT_SIZE: tool_size_text(text, i->segmentSize, t->bytes); break;
-	case SEGMENTS: put_number(text, i->segmentsPresent); break;
-	case SEGMENTS_MAX: put_number(text, i->segmentsMax); break;
+	case SEGMENTS: tool_number_text(text, i->segmentsPresent); break;
+	case SEGMENTS_MAX: tool_number_text(text, i->segmentsMax); break;
 	case IN_USE: tool_size_text(text, i->bytesInUse, t->bytes); break;
 	case FREE: tool_size_text(text, i->bytesFree, t->bytes); break;
-	case BLOCKS: put_number(text, i->blocksInUse); break;
+	case BLOCKS: tool_number_text(text, i->blocksInUse); break;
 	case ALLOCATED: tool_size_text(text, i->allocatedBytes, t->bytes); break;
-	case FINDER: put_address(text, i->finder); break;
+	case FINDER: tool_address_text(text, i->finder); break;
 	case CREATED: tool_time_text(text, i->createdAt); break;
 	case MODE: snprintf(text, TOOL_CELL, "%04o", i->mode); break;
-	case OWNER: put_number(text, i->uid); break;
-	case GROUP: put_number(text, i->gid); break;
+	case OWNER: tool_number_text(text, i->uid); break;
+	case GROUP: tool_number_text(text, i->gid); break;
 	case DURABILITY: put_text(text, name_of(i->durability, durability, 3)); break;
 	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 4)); break;
-	case SPARSE: put_number(text, i->sparse); break;
-	case PREALLOCATED: put_number(text, i->preallocated); break;
-	case GENERATION: put_number(text, i->generation); break;
-	case CLEAN: put_number(text, i->clean); break;
-	case ALIVE: put_number(text, i->participantsAlive); break;
-	case DEAD: put_number(text, i->participantsDead); break;
-	case INTENTS: put_number(text, i->intents); break;
+	case SPARSE: tool_number_text(text, i->sparse); break;
+	case PREALLOCATED: tool_number_text(text, i->preallocated); break;
+	case GENERATION: tool_number_text(text, i->generation); break;
+	case CLEAN: tool_number_text(text, i->clean); break;
+	case ALIVE: tool_number_text(text, i->participantsAlive); break;
+	case DEAD: tool_number_text(text, i->participantsDead); break;
+	case INTENTS: tool_number_text(text, i->intents); break;
+	case ALLOCATIONS: tool_number_text(text, i->allocations); break;
+	case FREES: tool_number_text(text, i->frees); break;
+	case LOCK_WAITS: tool_number_text(text, i->lockWaits); break;
+	case FAULTS: tool_number_text(text, i->faults); break;
+	case RECOVERIES: tool_number_text(text, i->recoveries); break;
 	}
 }
 

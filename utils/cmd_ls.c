@@ -104,16 +104,6 @@ static int usage(void)
 	return TOOL_OK;
 }
 
-static void put_number(char text[TOOL_CELL], unsigned long long n)
-{
-	snprintf(text, TOOL_CELL, "%llu", n);
-}
-
-static void put_address(char text[TOOL_CELL], uint64_t address)
-{
-	snprintf(text, TOOL_CELL, "0x%012llx", (unsigned long long)address);
-}
-
 static void block_cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
 {
 	const SASBlockInfo *b = row;
@@ -121,19 +111,20 @@ static void block_cell(size_t column, char text[TOOL_CELL], const struct tool_ta
 
 	switch (column) {
 	case BLOCK_ADDRESS:
-		put_address(text, (uint64_t)b->address);
+		tool_address_text(text, (uint64_t)b->address);
 		break;
 	case BLOCK_END:
-		put_address(text, (uint64_t)b->address + b->size - 1);
+		tool_address_text(text, (uint64_t)b->address + b->size - 1);
 		break;
 	case BLOCK_SIZE:
 		tool_size_text(text, b->size, t->bytes);
 		break;
 	case BLOCK_GENERATION:
-		put_number(text, b->generation);
+		tool_number_text(text, b->generation);
 		break;
 	case BLOCK_OWNER:
-		strcpy(text, !used ? "none" : b->generation ? "program" : "runtime");
+		strcpy(text, !used ? "none" : b->generation == SAS_GENERATION_RETIRED ? "retired"
+		       : b->generation ? "program" : "runtime");
 		break;
 	}
 }
@@ -145,13 +136,13 @@ static void segment_cell(size_t column, char text[TOOL_CELL], const struct tool_
 
 	switch (column) {
 	case SEGMENT_NUMBER:
-		put_number(text, s->number);
+		tool_number_text(text, s->number);
 		break;
 	case SEGMENT_FILE:
 		snprintf(text, TOOL_CELL, "SAS%05llX.DAT", (unsigned long long)s->number);
 		break;
 	case SEGMENT_ADDRESS:
-		put_address(text, s->address);
+		tool_address_text(text, s->address);
 		break;
 	case SEGMENT_SIZE_:
 		tool_size_text(text, s->size, t->bytes);
@@ -163,10 +154,10 @@ static void segment_cell(size_t column, char text[TOOL_CELL], const struct tool_
 		strcpy(text, s->use < LENGTH(uses) ? uses[s->use] : "");
 		break;
 	case SEGMENT_UID:
-		put_number(text, s->uid);
+		tool_number_text(text, s->uid);
 		break;
 	case SEGMENT_GID:
-		put_number(text, s->gid);
+		tool_number_text(text, s->gid);
 		break;
 	case SEGMENT_MODE:
 		snprintf(text, TOOL_CELL, "%04o", s->mode);
@@ -180,16 +171,16 @@ static void participant_cell(size_t column, char text[TOOL_CELL], const struct t
 
 	switch (column) {
 	case PART_SLOT:
-		put_number(text, p->slot);
+		tool_number_text(text, p->slot);
 		break;
 	case PART_PID:
-		put_number(text, p->pid);
+		tool_number_text(text, p->pid);
 		break;
 	case PART_GENERATION:
-		put_number(text, p->generation);
+		tool_number_text(text, p->generation);
 		break;
 	case PART_THREADS:
-		put_number(text, p->threads);
+		tool_number_text(text, p->threads);
 		break;
 	case PART_STATE:
 		strcpy(text, p->alive ? "alive" : "dead");
@@ -225,40 +216,23 @@ static const struct lister *lister_of(const struct kind *kind)
 	return kind->list == LIST_PARTICIPANTS ? &participant_lister : &block_lister;
 }
 
-static long fetch(SASInspect_t inspect, const struct kind *kind, void *buffer, size_t capacity)
+struct source { SASInspect_t inspect; const struct kind *kind; };
+
+static long fetch(void *arg, void *buffer, size_t capacity)
 {
-	if (kind->list == LIST_SEGMENTS)
-		return SASInspectListSegments(inspect, buffer, capacity);
-	if (kind->list == LIST_PARTICIPANTS)
-		return SASInspectListParticipants(inspect, buffer, capacity);
-	return SASInspectListBlocks(inspect, (sas_block_kind_t)kind->list, buffer, capacity);
-}
+	const struct source *from = arg;
 
-/* All entries, malloc'd: asked again while the region grows under us. */
-static long fetch_all(SASInspect_t inspect, const struct kind *kind, size_t size, void **buffer)
-{
-	size_t capacity = 0;
-	long count = 0;
-
-	*buffer = NULL;
-	do {
-		void *larger = realloc(*buffer, (capacity = (size_t)count + 16) * size);
-
-		if (!larger) {
-			tool_error(TOOL_FAILED, "no memory for the list");
-			return -1;
-		}
-		*buffer = larger;
-		count = fetch(inspect, kind, *buffer, capacity);
-	} while (count > (long)capacity);
-	if (count < 0)
-		tool_library_error(TOOL_FAILED);
-	return count;
+	if (from->kind->list == LIST_SEGMENTS)
+		return SASInspectListSegments(from->inspect, buffer, capacity);
+	if (from->kind->list == LIST_PARTICIPANTS)
+		return SASInspectListParticipants(from->inspect, buffer, capacity);
+	return SASInspectListBlocks(from->inspect, (sas_block_kind_t)from->kind->list, buffer, capacity);
 }
 
 static int list(SASInspect_t inspect, const struct kind *kind, const struct tool_table_options *options)
 {
 	const struct lister *lister = lister_of(kind);
+	struct source source = { inspect, kind };
 	struct tool_table table;
 	void *entries;
 	long count;
@@ -266,7 +240,7 @@ static int list(SASInspect_t inspect, const struct kind *kind, const struct tool
 
 	if (tool_table_begin(&table, kind->json, lister->columns, lister->count, options))
 		return TOOL_USAGE;
-	count = fetch_all(inspect, kind, lister->size, &entries);
+	count = tool_fetch(fetch, &source, lister->size, &entries);
 	for (long i = 0; i < count && !error; i++)
 		error = tool_table_row(&table, lister->cell, (char *)entries + (size_t)i * lister->size);
 	free(entries);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include "sasinspect.h"
 #include "sasregion.h"
 #include "tool.h"
 
@@ -128,6 +129,27 @@ char *tool_time_text(char text[TOOL_TIME], uint64_t seconds)
 	return text;
 }
 
+char *tool_moment_text(char text[TOOL_TIME], uint64_t nanoseconds)
+{
+	time_t when = (time_t)(nanoseconds / 1000000000U);
+	struct tm tm;
+	char zone[8];
+
+	text[0] = '\0';
+	if (!nanoseconds || !localtime_r(&when, &tm) || !strftime(text, TOOL_TIME - 12, "%FT%T", &tm))
+		return text;
+	strftime(zone, sizeof(zone), "%z", &tm);
+	sprintf(text + strlen(text), ".%03u%s", (unsigned)(nanoseconds / 1000000U % 1000U), zone);
+	return text;
+}
+
+const char *tool_mode_text(unsigned mode)
+{
+	static const char *const names[] = { "read", "write", "intent" };
+
+	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "unknown";
+}
+
 char *tool_uuid_text(char text[37], const uint8_t uuid[16])
 {
 	char *p = text;
@@ -135,6 +157,41 @@ char *tool_uuid_text(char text[37], const uint8_t uuid[16])
 	for (int i = 0; i < 16; i++)
 		p += sprintf(p, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
 	return text;
+}
+
+char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n)
+{
+	snprintf(text, TOOL_NUMBER_TEXT, "%llu", (unsigned long long)n);
+	return text;
+}
+
+char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address)
+{
+	snprintf(text, TOOL_NUMBER_TEXT, "0x%012llx", (unsigned long long)address);
+	return text;
+}
+
+/* --- lists of the library */
+
+long tool_fetch(tool_list list, void *arg, size_t size, void **buffer)
+{
+	size_t capacity = 0;
+	long count = 0;
+
+	*buffer = NULL;
+	do {
+		void *larger = realloc(*buffer, (capacity = (size_t)count + 16) * size);
+
+		if (!larger) {
+			tool_error(TOOL_FAILED, "no memory for the list");
+			return -1;
+		}
+		*buffer = larger;
+		count = list(arg, *buffer, capacity);
+	} while (count > (long)capacity);
+	if (count < 0)
+		tool_library_error(TOOL_FAILED);
+	return count;
 }
 
 /* --- tables */
@@ -283,4 +340,40 @@ int tool_table_end(struct tool_table *t)
 	if (error || fflush(stdout) || ferror(stdout))
 		return tool_error(TOOL_FAILED, "cannot write the table: %s", strerror(errno));
 	return TOOL_OK;
+}
+
+int tool_inspect(int argc, char **argv, int (*usage)(void),
+		 int (*show)(struct sas_inspect *inspect, const struct tool_table_options *options))
+{
+	static const struct option longs[] = {
+		TOOL_TABLE_LONG,
+		TOOL_COMMON_LONG,
+		{ 0 },
+	};
+	struct tool_table_options options = { 0 };
+	const char *path;
+	SASInspect_t inspect;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			return usage();
+		case 'V':
+			return tool_version();
+		case '?':
+			return tool_try_help();
+		default:
+			tool_table_option(&options, c, optarg);
+		}
+	}
+	path = tool_region(argc, argv);
+	if (!path)
+		return TOOL_USAGE;
+	inspect = SASInspectOpen(path);
+	if (!inspect)
+		return tool_library_error(TOOL_FAILED);
+	status = show(inspect, &options);
+	SASInspectClose(inspect);
+	return status;
 }

@@ -15,6 +15,7 @@
 
 struct libscols_table;
 struct libscols_line;
+struct sas_inspect;
 
 #define TOOL_OK 0
 #define TOOL_FAILED 1           /* `check`: the region is bad */
@@ -24,7 +25,9 @@ int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_locks(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 
 /* The command's name, for messages. */
@@ -50,7 +53,21 @@ char *tool_size_text(char text[TOOL_SIZE], uint64_t size, int bytes);
 /* Local time as ISO 8601; "" for 0. */
 #define TOOL_TIME 40
 char *tool_time_text(char text[TOOL_TIME], uint64_t seconds);
+/* The same with milliseconds, from nanoseconds since 1970. */
+char *tool_moment_text(char text[TOOL_TIME], uint64_t nanoseconds);
 char *tool_uuid_text(char text[37], const uint8_t uuid[16]);
+#define TOOL_NUMBER_TEXT 24
+char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n);
+char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address);
+/* "read", "write", "intent", of a sas_userlock_request_t. */
+const char *tool_mode_text(unsigned mode);
+
+/* --- lists of the library */
+
+/* One of its calls: stores up to `capacity` entries, gives how many there are, -1 and errno. */
+typedef long (*tool_list)(void *arg, void *buffer, size_t capacity);
+/* All entries, of `size` bytes each, malloc'd: asked again while the list grows under us. How many, or -1 with a message. */
+long tool_fetch(tool_list list, void *arg, size_t size, void **buffer);
 
 /* --- tables */
 
@@ -100,5 +117,9 @@ int tool_table_row(struct tool_table *t, tool_cell cell, const void *row);
 int tool_table_end(struct tool_table *t);
 /* Forget it. */
 void tool_table_drop(struct tool_table *t);
+
+/* A command whose only options are those of tables: shows what is read of the region without joining it. */
+int tool_inspect(int argc, char **argv, int (*usage)(void),
+		 int (*show)(struct sas_inspect *inspect, const struct tool_table_options *options));
 
 #endif

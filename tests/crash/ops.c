@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "sasepoch.h"
 #include "ops.h"
 #include "watch.h"
 
@@ -70,6 +73,13 @@ static void prepare_free(struct scene *s, SASRegion_t region)
 	furnish(s, region);
 	victim(s, region, KIB(16));
 	model_alloc(s, region, KIB(16));
+}
+
+static void prepare_free_small(struct scene *s, SASRegion_t region)
+{
+	furnish(s, region);
+	victim(s, region, KIB(4));
+	model_alloc(s, region, KIB(4));
 }
 
 static void prepare_large(struct scene *s, SASRegion_t region)
@@ -154,6 +164,25 @@ void op_warm(struct scene *s, SASRegion_t region)
 	give(s, alloc(s, region, KIB(256)), KIB(256));
 }
 
+/* Besides, the thread has free blocks of 4 KiB in hand. */
+static void begin_hand(struct scene *s, SASRegion_t region)
+{
+	op_warm(s, region);
+	give(s, alloc(s, region, KIB(4)), KIB(4));
+}
+
+/* As many as it may, of space that was stained: one more, and half of them go back. */
+static void begin_full_hand(struct scene *s, SASRegion_t region)
+{
+	void *blocks[64];
+
+	op_warm(s, region);
+	for (unsigned i = 0; i < 64; i++)
+		memset(blocks[i] = alloc(s, region, KIB(4)), 0xA5, KIB(4));
+	for (unsigned i = 0; i < 64; i++)
+		give(s, blocks[i], KIB(4));
+}
+
 static void cold(struct scene *s, SASRegion_t region)
 {
 	(void)s;
@@ -219,6 +248,12 @@ static void run_alloc_4k(struct scene *s, const char *path, SASRegion_t region)
 	alloc(s, region, KIB(4));
 }
 
+static void run_alloc_8k(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	alloc(s, region, KIB(8));
+}
+
 static void run_alloc_512k(struct scene *s, const char *path, SASRegion_t region)
 {
 	(void)path;
@@ -248,6 +283,57 @@ static void run_free(struct scene *s, const char *path, SASRegion_t region)
 	(void)path;
 	(void)region;
 	give(s, (void *)s->victim.address, s->victim.size);
+}
+
+/* --- frees that wait for readers */
+
+static void defer_free(struct scene *s)
+{
+	if (SASEpochFree((void *)s->victim.address, s->victim.size) != 0)
+		scene_fail_call(s, "SASEpochFree");
+}
+
+/* The thread is no reader, and has a page for what it defers. */
+static void begin_epoch(struct scene *s, SASRegion_t region)
+{
+	op_warm(s, region);
+	if (SASEpochFree(alloc(s, region, KIB(4)), KIB(4)) != 0 || SASEpochReclaim(region) != 1)
+		scene_fail_call(s, "SASEpochFree and SASEpochReclaim");
+}
+
+static void begin_epoch_reclaim(struct scene *s, SASRegion_t region)
+{
+	begin_epoch(s, region);
+	defer_free(s);
+}
+
+/* A process that has died leaves the free to the one that is watched. */
+static void begin_epoch_adopt(struct scene *s, SASRegion_t region)
+{
+	int pid;
+
+	begin_epoch(s, region);
+	pid = scene_fork(60);
+	if (pid == 0) {
+		defer_free(s);
+		kill(getpid(), SIGKILL);
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+static void run_epoch_free(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	(void)region;
+	defer_free(s);
+}
+
+static void run_epoch_reclaim(struct scene *s, const char *path, SASRegion_t region)
+{
+	(void)path;
+	if (SASEpochReclaim(region) != 1)
+		scene_fail_call(s, "SASEpochReclaim");
 }
 
 static void run_trim(struct scene *s, const char *path, SASRegion_t region)
@@ -323,6 +409,10 @@ const struct op ops[] = {
 	  .prepare = furnish, .begin = op_warm, .run = run_alloc_4k, .judge = judge_alloc },
 	{ .name = "alloc-cut", .done = 1,
 	  .prepare = prepare_cut, .begin = op_warm, .run = run_alloc_4k, .judge = judge_alloc },
+	{ .name = "alloc-in-hand", .done = 1,
+	  .prepare = furnish, .begin = begin_hand, .run = run_alloc_4k, .judge = judge_alloc },
+	{ .name = "alloc-batch", .done = 1,
+	  .prepare = prepare_cut, .begin = begin_hand, .run = run_alloc_8k, .judge = judge_alloc },
 	{ .name = "alloc-new", .done = 1,
 	  .prepare = furnish, .begin = op_warm, .run = run_alloc_512k, .judge = judge_alloc },
 	{ .name = "alloc-first", .done = 1,
@@ -335,10 +425,22 @@ const struct op ops[] = {
 	  .prepare = prepare_stained_segments, .begin = op_warm, .run = run_alloc_2m, .judge = judge_alloc },
 	{ .name = "free", .done = 1,
 	  .prepare = prepare_free, .begin = op_warm, .run = run_free, .judge = judge_free },
+	{ .name = "free-into-hand", .done = 1,
+	  .prepare = prepare_free_small, .begin = begin_hand, .run = run_free, .judge = judge_free },
+	{ .name = "free-into-full-hand", .done = 1,
+	  .prepare = prepare_free_small, .begin = begin_full_hand, .run = run_free, .judge = judge_free },
 	{ .name = "free-first", .done = 1,
 	  .prepare = prepare_free, .begin = cold, .run = run_free, .judge = judge_free },
 	{ .name = "free-large", .done = 1,
 	  .prepare = prepare_free_large, .begin = op_warm, .run = run_free, .judge = judge_free },
+	{ .name = "epoch-free", .done = 1,
+	  .prepare = prepare_free, .begin = begin_epoch, .run = run_epoch_free, .judge = judge_free },
+	{ .name = "epoch-free-large", .done = 1,
+	  .prepare = prepare_free_large, .begin = begin_epoch, .run = run_epoch_free, .judge = judge_free },
+	{ .name = "epoch-reclaim", .done = 1,
+	  .prepare = prepare_free, .begin = begin_epoch_reclaim, .run = run_epoch_reclaim, .judge = judge_free },
+	{ .name = "epoch-adopt", .done = 1,
+	  .prepare = prepare_free_large, .begin = begin_epoch_adopt, .run = run_epoch_reclaim, .judge = judge_free },
 	{ .name = "carve", .done = 1,
 	  .prepare = prepare_carve, .begin = op_warm, .run = run_alloc_1m, .judge = judge_alloc },
 	{ .name = "carve-again", .done = 1,
@@ -359,6 +461,8 @@ const struct op ops[] = {
 	  .prepare = prepare_large, .run = run_join, .judge = judge_same },
 	{ .name = "leave",
 	  .prepare = prepare_large, .begin = op_warm, .run = run_leave, .judge = judge_same },
+	{ .name = "leave-with-hand",
+	  .prepare = prepare_large, .begin = begin_full_hand, .run = run_leave, .judge = judge_same },
 	{ .name = "create", .flags = OP_OUTSIDE | OP_ABSENT, .done = 1,
 	  .run = run_join, .judge = judge_new },
 	{ .name = "create-preallocated", .flags = OP_OUTSIDE | OP_ABSENT | OP_PREALLOCATED, .done = 1,

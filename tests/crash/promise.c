@@ -11,6 +11,7 @@
 #include "sas/runtime.h"
 #include "sas/segment.h"
 #include "sas/tiles.h"
+#include "sasepoch.h"
 #include "sasinspect.h"
 #include "promise.h"
 #include "store.h"
@@ -113,18 +114,38 @@ static void do_alloc(struct scene *s, struct promises *p, SASRegion_t region)
 	mark(address, size);
 }
 
+static void free_now(struct scene *s, struct promises *p, const struct promise *b)
+{
+	doing(p, "SASBlockFree");
+	if (SASBlockFree((void *)b->address, b->size) != 0)
+		scene_fail_call(s, "SASBlockFree");
+}
+
+/* Condemned, which a cut makes free; now and then freed as well. */
+static void free_later(struct scene *s, struct promises *p, SASRegion_t region, const struct promise *b)
+{
+	doing(p, "SASEpochFree");
+	if (SASEpochFree((void *)b->address, b->size) != 0)
+		scene_fail_call(s, "SASEpochFree");
+	if (draw(p, 3))
+		return;
+	doing(p, "SASEpochReclaim");
+	if (SASEpochReclaim(region) < 0)
+		scene_fail_call(s, "SASEpochReclaim");
+}
+
 static void do_free(struct scene *s, struct promises *p, SASRegion_t region)
 {
 	struct promise *b = &p->blocks[draw(p, PROMISES / 4)];
 	uint64_t address = b->address;
 
-	(void)region;
 	if (!address)
 		return;
-	doing(p, "SASBlockFree");
 	b->held = 0;
-	if (SASBlockFree((void *)address, b->size) != 0)
-		scene_fail_call(s, "SASBlockFree");
+	if (draw(p, 2))
+		free_now(s, p, b);
+	else
+		free_later(s, p, region, b);
 	b->address = 0;
 	if (p->disk) {
 		p->freed_size = b->size;

@@ -128,6 +128,21 @@ void watch_range(struct watch *w, uintptr_t low, uintptr_t high)
 		each_mapping(w, protect_writable, NULL);
 }
 
+static int make_writable(struct watch *w, const struct mapping *m, void *arg)
+{
+	(void)arg;
+	if (strncmp(m->mode, "r--s", 4) == 0)
+		protect(w, m->from, m->to - m->from, PROT_READ | PROT_WRITE);
+	return 0;
+}
+
+void watch_no_range(struct watch *w)
+{
+	w->pages = 0;
+	each_mapping(w, make_writable, NULL);
+	w->low = w->high;
+}
+
 static int holds(struct watch *w, const struct mapping *m, void *arg)
 {
 	uintptr_t address = *(const uintptr_t *)arg;
@@ -412,6 +427,7 @@ void watch_begin(void) { }
 void watch_end(void) { }
 int watch_attach(struct watch *w, pid_t pid) { (void)w; (void)pid; return -1; }
 void watch_range(struct watch *w, uintptr_t low, uintptr_t high) { (void)w; (void)low; (void)high; }
+void watch_no_range(struct watch *w) { (void)w; }
 enum watch_event watch_step(struct watch *w) { (void)w; return WATCH_GONE; }
 enum watch_event watch_skip(struct watch *w, uint64_t steps) { (void)w; (void)steps; return WATCH_GONE; }
 void watch_kill(struct watch *w) { (void)w; }

@@ -60,6 +60,8 @@ void watch_end(void);
 int watch_attach(struct watch *w, pid_t pid);
 /* Look for stores in [low, high) from now on. */
 void watch_range(struct watch *w, uintptr_t low, uintptr_t high);
+/* No more: all is writable as it was, so that the kernel can mark a robust mutex there when the child dies. */
+void watch_no_range(struct watch *w);
 enum watch_event watch_step(struct watch *w);
 /* So many steps, without telling stores: WATCH_STEP, or what ended it. */
 enum watch_event watch_skip(struct watch *w, uint64_t steps);
