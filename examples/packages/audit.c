@@ -77,11 +77,15 @@ static uint64_t lock_is_held(void *address)
 	return 0;
 }
 
-/* After all have ended: how many of the locks that updaters use cannot be had at once. */
+/* After all have ended: locks that the library lists, and those of the graph that cannot be had at once. */
 uint64_t audit_locks(const struct storm *storm)
 {
+	long listed = SASLockList(SASRegionDefault(), NULL, 0);
 	uint64_t held = lock_is_held(storm->root);
 
+	if (listed < 0)
+		die("the list of locks: %s", SASLastErrorMessage());
+	held += (uint64_t)listed;
 	for (uint64_t i = 0; i < storm->root->bucket_count; i++) {
 		held += lock_is_held(&storm->root->buckets[i]);
 		for (struct package *p = follow(&storm->root->buckets[i]); p != NULL; p = p->next)

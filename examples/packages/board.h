@@ -59,6 +59,7 @@ struct updater {
 	_Atomic uint64_t holding;               /* locks that it surely holds */
 	_Atomic uint64_t ready;                 /* it has cleaned up after the dead */
 	_Atomic uint64_t begun, acknowledged;   /* of changes[]; differ by one at most */
+	_Atomic uint64_t waits_since, changes_since;    /* what it is in now; 0: it is in none */
 	_Atomic uint64_t longest_wait, longest_change;  /* nanoseconds; of all that have used the slot */
 	_Atomic uint64_t freed;                 /* blocks of the dead; of all that have used the slot */
 	struct change changes[BOARD_CHANGES];

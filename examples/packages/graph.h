@@ -12,9 +12,9 @@
  * Any number of updaters change the graph while any number of readers walk it without a lock, and each of
  * them may be killed between any two instructions. That works because of these rules:
  *
- * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it,
- * and its
- *     address is a lock. A package without versions is no entry: nothing has it, dependencies may name it.
+ * G1  A package is a name. Once in its bucket it stays there, at its address: edges may point at it, and
+ *     that address is a lock. A package without versions is no entry: nothing has it, dependencies may
+ *     still name it.
  * G2  A version never changes once its block is marked as filled, but for the links of its edges.
  * G3  The version lists are the truth. A reverse list is an index that may hold more: an edge counts
  *     only while its version is in the list of its package (version_is_listed). So the one store to
@@ -24,12 +24,11 @@
  * G5  A block is given back by SASEpochFree() when no list leads to it any more; readers walk between
  *     SASEpochEnter() and SASEpochExit(), so what they stand on stays (retire.c).
  * G6  Who changes a list holds the lock that is its address: a bucket; a package, for its versions; the
- * head
- *     of a reverse list. Readers take none. Each store leaves the list whole, so a lock whose holder was
- *     killed needs no repair. Locks are taken in this order, so that no circle can be:
+ *     head of a reverse list. Readers take none. Each store leaves the list whole, so a lock whose holder
+ *     was killed needs no repair. Locks are taken in this order, so that no circle can be:
  *         root, for cleaning up      WRITE                   (leaks.c)
- *         a bucket                   WRITE; no other one is taken under it
- *         a package                  INTENT, then WRITE      (update.c); one at a time
+ *         a bucket                   WRITE; none is taken under it  (update.c)
+ *         a package                  INTENT, then WRITE; one at a time (update.c, leaks.c)
  *         a reverse list             WRITE; one at a time, and nothing is taken under it (link.c)
  */
 #ifndef PACKAGES_GRAPH_H

@@ -19,10 +19,12 @@ void lock_take(struct updater *me, void *address, sas_userlock_request_t mode)
 {
 	uint64_t start = now();
 
+	atomic_store_explicit(&me->waits_since, start, memory_order_relaxed);
 	board_enter(me, CALL_LOCK);
 	SASLock(address, mode);
 	board_leave(me);
 	keep_longest(&me->longest_wait, start);
+	atomic_store_explicit(&me->waits_since, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&me->holding, 1, memory_order_release);
 }
 

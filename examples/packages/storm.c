@@ -63,6 +63,8 @@ static void start_updater(struct storm *storm, uint64_t slot, const char *finish
 	atomic_store(&updater->inside, CALL_NONE);
 	atomic_store(&updater->holding, 0);
 	atomic_store(&updater->ready, 0);
+	atomic_store(&updater->waits_since, 0);
+	atomic_store(&updater->changes_since, 0);
 	storm->updaters[slot] = start("update", storm, slot, finish);
 }
 
@@ -116,8 +118,15 @@ static void start_readers(struct storm *storm)
 		wait_for(&storm->board->readers[i].calls, storm->readers[i], "a reader");
 }
 
-static void count_kill(struct storm *storm, const struct updater *updater)
+/* What it waited for when it was killed counts as well: else the kill would hide that it never ended. */
+static void count_kill(struct storm *storm, struct updater *updater)
 {
+	uint64_t waits = atomic_load(&updater->waits_since), changes = atomic_load(&updater->changes_since);
+
+	if (waits != 0)
+		keep_longest(&updater->longest_wait, waits);
+	if (changes != 0)
+		keep_longest(&updater->longest_change, changes);
 	storm->kills++;
 	storm->early += atomic_load(&updater->ready) == 0;
 	storm->holding += atomic_load(&updater->holding) != 0;

@@ -145,11 +145,13 @@ static void change_something(struct root *root, struct board *board, struct upda
 
 	scratch_use(me, random_of(random_of(board->seed ^ ~draw)));
 	start = now();
+	atomic_store_explicit(&me->changes_since, start, memory_order_relaxed);
 	package = find_or_add(root, drawn_number(root, board->seed, draw), me);
 	lock_take(me, package, SasUserLock__INTENT);
 	change_locked(root, package, board, me);
 	lock_give(me, package);
 	keep_longest(&me->longest_change, start);
+	atomic_store_explicit(&me->changes_since, 0, memory_order_relaxed);
 }
 
 /* Until a kill, or the end. */
