@@ -556,7 +556,7 @@ static void recoveries(const struct lock_op *op, struct figures *f)
 		scene_fail(scene, "the first process did not come to the operation");
 	firsts = find_points(of, &w, first, &steps, wrote);
 	judge(op, wrote);
-	stride = size == 2 ? 1 : 1 + firsts / (size ? 12 : 4);
+	stride = size == 2 ? 1 : 1 + firsts / (size ? 6 : 3);
 	for (unsigned i = 0; i < firsts; i += stride) {
 		unsigned apart;
 
@@ -566,7 +566,7 @@ static void recoveries(const struct lock_op *op, struct figures *f)
 		f->steps += steps;
 		f->changes += seconds;
 		judge(op, wrote);
-		apart = size == 2 ? 1 : 1 + seconds / (size ? 24 : 6);
+		apart = size == 2 ? 1 : 1 + seconds / (size ? 8 : 4);
 		for (unsigned k = i % apart; k < seconds; k += apart)
 			kill_both(op, first[i], second[k] + (k & 1), f);
 	}
@@ -598,11 +598,11 @@ static void try_all(const struct lock_op *op, struct figures *f)
 	/* Every instruction; or each change, and the instruction after it; or every other one of them. */
 	for (uint64_t n = 0; size == 2 && n <= steps; n++)
 		kill_at(op, n, f);
-	for (unsigned i = 0; size < 2 && i < count; i += size ? 1 + count / 100 : 1 + count / 12) {
+	for (unsigned i = 0; size < 2 && i < count; i += size ? 1 + count / 40 : 1 + count / 12) {
 		kill_at(op, points[i], f);
 		kill_at(op, points[i] - 1, f);
 	}
-	for (uint64_t n = fresh % 7; size == 1 && n <= steps; n += 1 + steps / 60)
+	for (uint64_t n = fresh % 7; size == 1 && n <= steps; n += 1 + steps / 30)
 		kill_at(op, n, f);
 }
 
