@@ -9,8 +9,8 @@
  * whether to write. Who waits for INTENT or WRITE keeps new readers out. Locks belong to threads and nest: each taking is undone by one
  * SASUnlock(), the last first. READ then INTENT or WRITE, and INTENT then WRITE, is an upgrade, undone by its own unlock.
  *
- * When a thread dies, however, the others have its locks within milliseconds. When a thread ends in order, or its process leaves the region,
- * they are given back as well.
+ * When a thread dies, however it dies, the others have its locks within milliseconds. A thread that ends with a lock counts as dead;
+ * one that leaves the region gives its locks back, while those of its process's other threads stay until they end.
  *
  * All calls are thread-safe, not async-signal-safe (EDEADLK inside an interrupted library call), and no cancellation
  * points. int calls give 0, or -1 and errno, and leave a sentence: SASLastErrorMessage(). Page: saslock(3).
@@ -32,7 +32,8 @@ typedef enum {
 } sas_userlock_request_t;
 
 /* Wait until the calling thread has the lock. Never returns without it, but for EINVAL: no region is joined or no such mode,
- * ESTALE: the region has gone, EROFS: it has no locks here, and EDEADLK: inside an interrupted call. A circle of threads that wait for each other is reported once, through the sink. */
+ * ESTALE: the region has gone, EROFS: it has no locks here, and EDEADLK: inside an interrupted call. A circle of threads that
+ * wait for each other is reported once, through the sink. */
 extern __C__ void SASLock (vm_address_t addr, sas_userlock_request_t lockT);
 /* Undo the calling thread's last taking of the lock. EPERM: it does not hold it, and nothing has changed. */
 extern __C__ void SASUnlock (vm_address_t addr);
