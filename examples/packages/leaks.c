@@ -142,19 +142,23 @@ static struct leak *find(const struct root *root, const struct board *board, str
 	return leaks;
 }
 
-/* It is still the block that the dead process had allocated. */
-static int is_there(const struct leak *leak, struct updater *me)
+/*
+ * There is still a block of the dead process. When it was listed its process may have lived, and have freed it
+ * and allocated another one in its place before it died: what is found now, of a dead one, is final.
+ */
+static int is_there(struct leak *leak, struct updater *me)
 {
-	SASBlockInfo block;
+	void *address = leak->block.address;
+	uint32_t generation = leak->block.generation;
 	int there;
 
 	board_enter(me, CALL_LIST);
-	there = SASBlockFind(leak->block.address, &block) == 0;
+	there = SASBlockFind(address, &leak->block) == 0;
 	board_leave(me);
-	return there && block.address == leak->block.address && block.generation == leak->block.generation;
+	return there && leak->block.address == address && leak->block.generation == generation;
 }
 
-static void free_unseen(const struct leak *leak, struct updater *me)
+static void free_unseen(struct leak *leak, struct updater *me)
 {
 	int failed;
 
@@ -168,7 +172,7 @@ static void free_unseen(const struct leak *leak, struct updater *me)
 	atomic_fetch_add_explicit(&me->freed, 1, memory_order_relaxed);
 }
 
-static void free_version(const struct leak *leak, struct updater *me)
+static void free_version(struct leak *leak, struct updater *me)
 {
 	struct version_block *block = leak->block.address;
 
