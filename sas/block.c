@@ -753,7 +753,7 @@ static int free_small(struct sas_region *r, uint64_t offset, uint64_t size)
 }
 
 /* Into the thread's hand: 1; 0: not so. */
-static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint64_t size)
+static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint64_t size, int retired)
 {
 	uint32_t order = order_of(size, SAS_M_UNIT_SHIFT);
 	uint64_t n = sas_segment_of(r, offset);
@@ -764,17 +764,16 @@ static int free_leased(struct sas_region *r, struct sas_lease *l, uint64_t offse
 		return 0;
 	sas_lease_list(r, l, n);
 	sas_lease_make_room(r, l, order);
-	return sas_lease_give(r, l, offset, order);
+	return sas_lease_give(r, l, offset, order, retired);
 }
 
-/* A block in use that may be freed. */
-static int free_checked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
+/* A block in use that may be freed, or (retired) one whose free was deferred. */
+static int free_checked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size, int retired)
 {
 	struct sas_intent intent;
 	int error = sas_segment_need(r, sas_segment_of(r, offset));
 
-	if (!error)
-	if (!error && free_leased(r, l, offset, size))
+	if (!error && free_leased(r, l, offset, size, retired))
 		return 0;
 	if (!error)
 		error = sas_intent_begin(r, (uint64_t)sas_thread_slot(t, r), &intent);
@@ -805,7 +804,7 @@ static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_le
 {
 	int error = check_block(r, offset, size);
 
-	return error ? error : free_checked(r, t, l, offset, size);
+	return error ? error : free_checked(r, t, l, offset, size, 0);
 }
 
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
@@ -892,11 +891,7 @@ int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size)
 
 int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size)
 {
-	int error = free_checked(r, t, NULL, offset, size);
-
-	if (!error)
-		sas_run_count(&r->run->threads[sas_thread_slot(t, r)].counters.frees);
-	return error;
+	return free_checked(r, t, sas_lease_fits(size) ? sas_lease_own(t, r) : NULL, offset, size, 1);
 }
 
 int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size)

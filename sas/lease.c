@@ -47,7 +47,7 @@ static uint32_t order_of(uint64_t size)
 	return (uint32_t)__builtin_ctzll(size) - SAS_M_UNIT_SHIFT;
 }
 
-static int is_small(uint64_t size)
+int sas_lease_fits(uint64_t size)
 {
 	return size >= SAS_M_UNIT && size <= SAS_M_UNIT << (SAS_LEASE_ORDERS - 1) && !(size & (size - 1));
 }
@@ -113,13 +113,13 @@ static void push(struct stack *s, uint64_t offset)
 }
 
 /* The compare and swap frees the block: a death after it leaves a tile of which nothing is known, of a listed segment. */
-int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint32_t order)
+int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint32_t order, int retired)
 {
 	struct sas_map map = map_at(r, offset);
 	uint32_t used = sas_m_load_acquire_u32(map.entries);
 
 	if (sas_entry_state(used) != SAS_M_USED || sas_entry_order(used) != order || sas_entry_generation(used) == 0 ||
-	    sas_entry_generation(used) == SAS_M_GENERATION_RETIRED ||
+	    (sas_entry_generation(used) == SAS_M_GENERATION_RETIRED) != retired ||
 	    !sas_tile_retire(&map, 0, used, l->tag))
 		return 0;
 	memset(sas_at(r, offset), 0, SAS_M_UNIT);
@@ -131,7 +131,7 @@ int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, u
 
 int sas_lease_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
 {
-	struct sas_thread *t = is_small(size) ? sas_thread_fast(r) : NULL;
+	struct sas_thread *t = sas_lease_fits(size) ? sas_thread_fast(r) : NULL;
 	struct sas_lease *l;
 	int done = 0;
 
@@ -153,7 +153,7 @@ int sas_lease_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
  */
 int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size)
 {
-	struct sas_thread *t = is_small(size) ? sas_thread_fast(r) : NULL;
+	struct sas_thread *t = sas_lease_fits(size) ? sas_thread_fast(r) : NULL;
 	uint64_t n = sas_segment_of(r, offset);
 	const struct stack *s;
 	struct sas_lease *l;
@@ -165,7 +165,7 @@ int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size)
 	s = l && l->slot ? &l->stack[order_of(size)] : NULL;
 	if (s && s->count < s->room && sas_lease_lists(l->slot, n) && begin_busy(r, l)) {
 		done = sas_entry_carved(sas_m_load_acquire_u32(&r->table[n].block)) &&
-		       sas_lease_give(r, l, offset, order_of(size));
+		       sas_lease_give(r, l, offset, order_of(size), 0);
 		end_busy(l);
 	}
 	sas_thread_done(t);
@@ -176,7 +176,7 @@ int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size)
 
 int sas_lease_has(const struct sas_lease *l, uint64_t size)
 {
-	return is_small(size) && l->stack[order_of(size)].count > 0;
+	return sas_lease_fits(size) && l->stack[order_of(size)].count > 0;
 }
 
 static void set_up(struct sas_region *r, struct sas_lease *l, struct sas_run_thread *slot, uint32_t tag)
@@ -208,7 +208,7 @@ struct sas_lease *sas_lease_get(struct sas_region *r, struct sas_thread *t, uint
 	struct sas_run_thread *slot = &r->run->threads[m->slot];
 	uint32_t tag = sas_lease_tag(m->slot, slot->lives);
 
-	if (!is_small(size) || r->anchor.durability != SASDurability__PROCESS || room_for(r, order_of(size)) == 0)
+	if (!sas_lease_fits(size) || r->anchor.durability != SASDurability__PROCESS || room_for(r, order_of(size)) == 0)
 		return NULL;
 	if (!m->lease) {
 		m->lease = malloc(sizeof *m->lease);

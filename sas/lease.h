@@ -40,6 +40,8 @@
 #define SAS_LEASE_BYTES (512UL << 10)   /* of each order */
 #define SAS_LEASE_TILES (SAS_LEASE_BYTES >> SAS_M_UNIT_SHIFT)
 
+/* Blocks of this size may be leased. */
+int sas_lease_fits(uint64_t size);
 /* --- without a lock. 1: done; 0: by the slow way, which also finds the errors. */
 int sas_lease_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
 int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size);
@@ -61,8 +63,8 @@ void sas_lease_list(struct sas_region *r, struct sas_lease *l, uint64_t n);
 int sas_lease_add(struct sas_region *r, struct sas_lease *l, const struct sas_map *map, uint64_t offset, uint32_t order);
 /* Allocate one of those in hand. */
 uint64_t sas_lease_take(struct sas_region *r, struct sas_lease *l, uint32_t order);
-/* Free a block of a listed segment. 0: it is none of this size any more. */
-int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint32_t order);
+/* Free a block of a listed segment, one that is in use or (retired) one whose free was deferred. 0: it is none of this size any more. */
+int sas_lease_give(struct sas_region *r, struct sas_lease *l, uint64_t offset, uint32_t order, int retired);
 /* Room for one more. */
 void sas_lease_make_room(struct sas_region *r, struct sas_lease *l, uint32_t order);
 /* All go back to the index; how many. */
