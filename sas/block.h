@@ -23,12 +23,25 @@
 #include "log.h"
 #include "runtime.h"
 
-/* --- block.c */
+/* --- block.c: allocating, finding */
 int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
+/* Within the intent of thread slot `slot`: a block of the runtime's own; undone when the intent is. table_lock held. */
+int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
+/* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */
+int sas_block_find(const void *address, uint64_t *start, uint64_t *size);
+/* The first 4 KiB of a block are zero when it is handed out. */
+int sas_block_clear_head(struct sas_region *r, uint64_t offset);
+/* In units of 1 << shift bytes. */
+static inline uint32_t sas_order_of(uint64_t size, unsigned shift)
+{
+	return (uint32_t)__builtin_ctzll(size) - shift;
+}
+
+/* --- block_free.c */
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size);
 /* EINVAL: no block can be of this size, and begin there. */
 int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t size);
-/* --- frees that are deferred (epoch_free.c): a retired block is in use, with SAS_M_GENERATION_RETIRED. */
+/* Frees that are deferred (epoch_free.c): a retired block is in use, with SAS_M_GENERATION_RETIRED. */
 int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Checks as sas_block_free(), and retires it. In a call; no lock needed. */
 int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size);
@@ -36,13 +49,13 @@ int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size);
 int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size);
 /* The same for who has no slot, as nobody writes beside it. block_lock held. */
 int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size);
-/* Within the intent of thread slot `slot`: a block of the runtime's own; undone when the intent is. table_lock held. */
-int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
-/* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */
-int sas_block_find(const void *address, uint64_t *start, uint64_t *size);
+
+/* --- block_lock.c */
 /* block_lock, after recovery of a holder that died. Not for a thread that holds it. */
 int sas_block_lock(struct sas_region *r, struct sas_thread *t);
 void sas_block_unlock(struct sas_region *r, struct sas_thread *t);
+/* For who holds table_lock, in the name of thread slot `slot`; ended by sas_block_unlock_unseized(). */
+int sas_block_lock_beside_table(struct sas_region *r, int slot);
 /* For recovery, which runs while the lock's state is in doubt: takes it as it is. */
 int sas_block_lock_raw(struct sas_region *r);
 int sas_block_trylock_raw(struct sas_region *r);

@@ -96,7 +96,7 @@ plant publish-first-leased lease.c '/^uint64_t sas_lease_take(/,/^}/ s/^\tif (sa
 	if (sas_entry_state(was) == SAS_M_DIRTY)/' crash_step alloc-cut 'does not begin with zeros'
 
 # FREED says that the head is zero before it is.
-plant freed-first block.c '/^static int retire(/,/^}/ s/^\tif (zero_head(r, offset) == 0) {/\tsas_tile_free(map, unit, order, SAS_M_FREED);\
+plant freed-first block_free.c '/^static int retire(/,/^}/ s/^\tif (sas_block_clear_head(r, offset) == 0) {/\tsas_tile_free(map, unit, order, SAS_M_FREED);\
 &/' crash_step free-large 'first page of free space holds a byte'
 
 # The same for one that goes into the thread's hand.
