@@ -361,9 +361,15 @@ void sas_region_leave_locked(struct sas_region *r, int classic, int all)
 /* Before the last join is undone, outside of all locks: calls that may run now. */
 static int settle(struct sas_region *r)
 {
-	int error = sas_region_known(r);
+	struct sas_thread *t;
+	int last, error = sas_change_begin(&t);
 
-	if (error || r->count > 1)
+	if (error)
+		return error;
+	error = sas_region_known(r);
+	last = !error && r->count == 1;
+	sas_change_end(t);
+	if (!last)
 		return error;
 	error = sas_helper_stop(r);
 	if (error >= 0 && sas_epoch_holds(r))
