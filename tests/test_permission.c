@@ -425,6 +425,10 @@ START_TEST(region_of_the_dead_on_read_only_file_system_gives_erofs)
 {
 	char *store = help_store();
 
+	if (help_valgrind()) {
+		printf("left out: valgrind looks for leaks in the dead, and so fills the holes of SAS.run\n");
+		return;
+	}
 	if (!mount_small(store, "size=32m"))
 		return;
 	fill_mounted(store);

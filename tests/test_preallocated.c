@@ -262,6 +262,7 @@ START_TEST(region_lives_in_files_as_they_are)
 	help_succeeds(region != NULL);
 	root = SASRegionFinder(region);
 	ck_assert_ptr_eq(root, small[0]);
+	help_map(root, 16384);
 	ck_assert_ptr_eq(*root, large);
 	help_map(large, 2 * HELP_SEGMENT);
 	for (uint64_t at = 0; at < 2 * HELP_SEGMENT; at += 4096)
