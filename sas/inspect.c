@@ -89,16 +89,16 @@ static int is_segment(int dir, const char *name, void *arg)
  * the segments of the next one. One that was cut short stays as it is. */
 #define LOOKS 8
 
+/* -ENODATA: there are segments, and no anchor. */
 static int find_anchor(struct sas_inspect *in)
 {
-	int fd = -ENOENT;
+	for (int i = 0; i < LOOKS; i++) {
+		int fd = open_regular(in->dir, SAS_ANCHOR_NAME, &in->stat);
 
-	for (int i = 0; fd == -ENOENT && i < LOOKS; i++) {
-		fd = open_regular(in->dir, SAS_ANCHOR_NAME, &in->stat);
-		if (fd == -ENOENT && sas_directory_each(in->dir, is_segment, NULL) == 0)
-			break;
+		if (fd != -ENOENT || sas_directory_each(in->dir, is_segment, NULL) == 0)
+			return fd;
 	}
-	return fd;
+	return -ENODATA;
 }
 
 static int open_anchor(struct sas_inspect *in)
@@ -110,7 +110,7 @@ static int open_anchor(struct sas_inspect *in)
 		return -EUCLEAN;
 	}
 	/* Copies put the anchor in place last. */
-	if (fd == -ENOENT && sas_directory_each(in->dir, is_segment, NULL) > 0) {
+	if (fd == -ENODATA) {
 		strcpy(in->fault.text,
 		       "the anchor is missing beside other segments: a copy that was cut short");
 		return -EUCLEAN;
