@@ -13,6 +13,7 @@
 #include "sas/port.h"
 #include <sassim.h>
 
+const sas_userlock_request_t all_modes[3] = { READ, INTENT, WRITE };
 char *store, *base;
 SASRegion_t region;
 

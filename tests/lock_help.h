@@ -21,6 +21,16 @@ extern SASRegion_t region;              /* NULL: left */
 void locks_begin(void);
 void locks_end(void);
 
+extern const sas_userlock_request_t all_modes[3];
+/* Addresses of the region. */
+static inline void *at(size_t number) { return base + 64 * number; }
+#define ck_fails(call, wanted)                                                                  \
+	do {                                                                                    \
+		errno = 0;                                                                      \
+		ck_assert_int_eq(call, -1);                                                     \
+		ck_assert_int_eq(errno, wanted);                                                \
+	} while (0)
+
 #define LATE_MS (help_instrumented() ? 20000 : 2000)
 
 /* From now on each wait in the kernel, of this process and its children, ends early: a signal every half millisecond. */

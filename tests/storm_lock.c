@@ -48,7 +48,7 @@ static struct {
 
 static unsigned self;
 
-static void *at(unsigned n) { return base + 4096 * (uint64_t)n; }
+static void *guard(unsigned n) { return base + 4096 * (uint64_t)n; }
 static uint64_t load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
 static int stopped(void) { return __atomic_load_n(&board->stop, __ATOMIC_ACQUIRE) != 0; }
 
@@ -85,7 +85,7 @@ static int get(unsigned n, sas_userlock_request_t mode, unsigned flags, long mil
 {
 	struct place *p = &board->places[self];
 	uint64_t began = help_now(), took;
-	int error = SASLockTake(at(n), mode, flags, milliseconds) == 0 ? 0 : errno;
+	int error = SASLockTake(guard(n), mode, flags, milliseconds) == 0 ? 0 : errno;
 
 	took = help_now() - began;
 	if (took > load(&p->longest))
@@ -108,7 +108,7 @@ static void give(unsigned n, sas_userlock_request_t mode, int under)
 {
 	check(n, mode);
 	write_place(n, under);
-	must(SASLockGive(at(n)) == 0);
+	must(SASLockGive(guard(n)) == 0);
 }
 
 static void change(unsigned n, uint64_t *state)
@@ -151,7 +151,7 @@ static void one_round(uint64_t *state, unsigned depth)
 	sas_userlock_request_t mode = (sas_userlock_request_t)help_below(state, 3);
 
 	/* In any order, so there are circles: one of each is refused. */
-	if (SASLockHeld(at(n)) >= 0)
+	if (SASLockHeld(guard(n)) >= 0)
 		return;
 	if (get(n, mode, help_below(state, 2) ? SAS_LOCK_OWNERDEAD : 0, times[help_below(state, 5)]) != 0)
 		return;
@@ -225,8 +225,8 @@ static void look_after(void)
 	ck_assert_uint_eq(pages_in_use(region), 0);
 	ck_assert_uint_eq(waiters(region), 0);
 	for (unsigned n = 0; n < LOCKS; n++) {
-		ck_assert_int_eq(SASLockTry(at(n), WRITE), 0);
-		ck_assert_int_eq(SASLockGive(at(n)), 0);
+		ck_assert_int_eq(SASLockTry(guard(n), WRITE), 0);
+		ck_assert_int_eq(SASLockGive(guard(n)), 0);
 	}
 }
 

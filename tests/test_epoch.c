@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_epoch.c - epochs: sections, deferred calls and frees, readers that stall or die, the limit, ends of threads,
- * processes and run files.
+ * processes and run files. Long, as each of them needs the same readers and writers; what deaths leave in the middle
+ * of a deferred free is in test_epoch_doubt.c.
  */
 #include <config.h>
 

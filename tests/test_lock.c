@@ -20,20 +20,6 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-
-static void *at(size_t number)
-{
-	return base + 64 * number;
-}
-
-#define ck_fails(call, wanted)                                                                  \
-	do {                                                                                    \
-		errno = 0;                                                                      \
-		ck_assert_int_eq(call, -1);                                                     \
-		ck_assert_int_eq(errno, wanted);                                                \
-	} while (0)
-
 /* --- what excludes what */
 
 static int may_be_with(sas_userlock_request_t held, sas_userlock_request_t wanted)

@@ -20,20 +20,6 @@
 #include "lock_help.h"
 #include "sas/lock.h"
 
-static const sas_userlock_request_t all_modes[] = { READ, INTENT, WRITE };
-
-static void *at(size_t number)
-{
-	return base + 64 * number;
-}
-
-#define ck_fails(call, wanted)                                                                  \
-	do {                                                                                    \
-		errno = 0;                                                                      \
-		ck_assert_int_eq(call, -1);                                                     \
-		ck_assert_int_eq(errno, wanted);                                                \
-	} while (0)
-
 static void is_free(void *address)
 {
 	ck_assert_int_eq(SASLockTry(address, WRITE), 0);
@@ -41,13 +27,6 @@ static void is_free(void *address)
 }
 
 /* --- taking over */
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
 
 /* From the end of waitpid() until the first waiter has it; all of them get it in turn. */
 static uint64_t take_over(sas_userlock_request_t held, sas_userlock_request_t wanted, int count)
@@ -85,10 +64,9 @@ static void take_over_often(const char *what, sas_userlock_request_t held, sas_u
 	for (int set = 0; set < 5 && middle >= enough; set++) {
 		for (int i = 0; i < tries; i++)
 			took[i] = take_over(held, wanted, count);
-		qsort(took, (size_t)tries, sizeof took[0], by_value);
-		middle = took[tries / 2];
+		middle = help_percentile(took, (size_t)tries, 500);
 		printf("%s, %d waiting: one has it %.1f ms after the death (median of %d), at most %.1f ms\n", what, count,
-		       (double)middle / 1e6, tries, (double)took[tries - 1] / 1e6);
+		       (double)middle / 1e6, tries, (double)help_percentile(took, (size_t)tries, 1000) / 1e6);
 	}
 	ck_assert_uint_lt(middle, enough);
 }
