@@ -81,7 +81,7 @@ static int tell_death(struct sas_run *run, sas_lock_t lock, unsigned mode, unsig
 
 /* The word has been changed: the record, and our own books. */
 static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, struct sas_held *held, unsigned mode,
-			unsigned flags)
+		 unsigned flags)
 {
 	if (!held) {
 		held = sas_held_push(locks, address);
@@ -316,6 +316,13 @@ static int give_once(struct sas_locks *locks, struct sas_held *held)
 	return 0;
 }
 
+static int give_in(struct sas_thread *t, const struct sas_region *r, uint64_t address)
+{
+	struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
+
+	return locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
+}
+
 /* What is held in a region that has been removed meanwhile is given back all the same. */
 static __attribute__((noinline)) int give_slowly(uint64_t address)
 {
@@ -324,14 +331,10 @@ static __attribute__((noinline)) int give_slowly(uint64_t address)
 	int error;
 
 	if (t) {
-		struct sas_locks *locks = t->member[r->number].locks;
-
-		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
+		error = give_in(t, r, address);
 		sas_thread_done(t);
 	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
-		struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
-
-		error = locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
+		error = give_in(t, r, address);
 		sas_call_end(t);
 	}
 	return error == -EPERM ? sas_fail(EPERM, "this thread does not hold the lock %#llx", (unsigned long long)address) : error;

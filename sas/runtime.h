@@ -8,7 +8,10 @@
  *   3  table_lock        SAS.run: slots
  *   4  a dead thread's life mutex, by who recovers it; a living one is only tried
  *   5  block_lock        SAS.run: maps and index
- *   6  grow_lock         SAS.run: file space of pages and lock lines
+ *   6  a bucket's latch  SAS.run: places in the table of address locks; no two at once (lock_table.h)
+ *   7  grow_lock         SAS.run: file space of pages and lock lines
+ * Beside these, of this process: helper_lock (epoch_helper.c), under which none of them is taken; and a limbo's lock
+ * (epoch_defer.h), which may be taken under any of them, and under which nothing is taken.
  *
  * Multi-host: table_lock and block_lock stand for the address locks of the anchor's state page
  * and of a segment's map; nothing in a segment names a pid, a descriptor or a mutex.
