@@ -8,10 +8,12 @@
 #include "port.h"
 #include "sasepoch.h"
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 /* A signal handler that comes in between is refused, as in every call. */
-static inline void mark_inside(struct sas_thread *t)
+static inline void mark_inside(void)
 {
-	t->depth = 1;
+	sas_here.depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -30,15 +32,24 @@ static int begin_slow(struct sas_region *r, struct sas_thread **t)
 
 /* --- critical sections */
 
-static __attribute__((noinline)) int enter_slowly(struct sas_region *r)
+static __attribute__((noinline)) int enter_slowly(struct sas_region *r, const struct sas_note *n)
 {
 	struct sas_thread *t;
-	int error = begin_slow(r, &t);
+	int error;
 
+	if (n && sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_FULL) {
+		mark_inside();
+		sas_epoch_enter(r, n->member);
+		sas_thread_done();
+		return 0;
+	}
+	error = begin_slow(r, &t);
 	if (error)
 		return sas_err_edge(error);
 	sas_epoch_choose(r);
 	sas_epoch_enter(r, &t->member[r->number]);
+	if (sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_LIGHT)
+		sas_note_of(r)->epoch = &r->run->header->epoch;
 	sas_call_end(t);
 	return 0;
 }
@@ -46,13 +57,13 @@ static __attribute__((noinline)) int enter_slowly(struct sas_region *r)
 int SASEpochEnter(SASRegion_t region)
 {
 	struct sas_region *r = region_of(region);
-	struct sas_thread *t = sas_thread_noted(r);
+	struct sas_note *n = sas_noted(r);
 
-	if (__builtin_expect(!t || sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_UNKNOWN, 0))
-		return enter_slowly(r);
-	mark_inside(t);
-	sas_epoch_enter(r, &t->member[r->number]);
-	sas_thread_done(t);
+	if (!LIKELY(n && n->epoch))
+		return enter_slowly(r, n);
+	mark_inside();
+	sas_epoch_enter_light(n->member, n->epoch);
+	sas_thread_done();
 	return 0;
 }
 
@@ -77,41 +88,41 @@ static __attribute__((noinline)) int exit_slowly(struct sas_region *r)
 int SASEpochExit(SASRegion_t region)
 {
 	struct sas_region *r = region_of(region);
-	struct sas_thread *t = sas_thread_noted(r);
+	struct sas_note *n = sas_noted(r);
 
-	if (!t)
+	if (!LIKELY(n != NULL))
 		return exit_slowly(r);
 	/* Signal handlers may come between its stores: their sections end before this one goes on. */
-	return sas_epoch_exit(&t->member[r->number]) ? sas_err_edge(refuse_exit()) : 0;
+	return LIKELY(sas_epoch_exit(n->member) == 0) ? 0 : sas_err_edge(refuse_exit());
 }
 
 /* --- deferring */
 
-static int push_fast(struct sas_thread *t, const struct sas_region *r, SASEpochCall call, void *arg, size_t bytes)
+static int push_fast(const struct sas_note *n, SASEpochCall call, void *arg, size_t bytes)
 {
-	struct sas_limbo *l = t->member[r->number].limbo;
+	struct sas_limbo *l = n->member->limbo;
 	int pushed = 0;
 
 	if (!l)
 		return 0;
-	mark_inside(t);
+	mark_inside();
 	if (sas_limbo_trylock(l)) {
 		pushed = sas_limbo_push(l, call, arg, bytes);
 		sas_limbo_unlock(l);
 	}
-	sas_thread_done(t);
+	sas_thread_done();
 	return pushed;
 }
 
 int SASEpochDefer(SASRegion_t region, SASEpochCall call, void *arg, size_t bytes)
 {
 	struct sas_region *r = region_of(region);
-	struct sas_thread *t = sas_thread_noted(r);
+	const struct sas_note *n = sas_noted(r);
 	int error = 0;
 
 	if (!call)
 		return sas_err_edge(sas_fail(EINVAL, "the deferred call is NULL"));
-	if (t && push_fast(t, r, call, arg, bytes))
+	if (n && push_fast(n, call, arg, bytes))
 		return 0;
 	error = sas_region_known(r);
 	if (!error)

@@ -86,23 +86,30 @@ static inline uint64_t sas_epoch_safe(const struct sas_run *run)
 	return sas_load_acquire_u64(&run->header->epoch_safe);
 }
 
-static inline void sas_epoch_enter(const struct sas_region *r, struct sas_membership *m)
+/* Where this process's fences are light. */
+static inline void sas_epoch_enter_light(struct sas_membership *m, const sas_u64_t *epoch)
 {
-	sas_u64_t *word = &m->place->epoch;
-	uint64_t epoch;
-
 	if (m->nesting++)
 		return;
-	epoch = sas_load_acquire_u64(&m->run->header->epoch) | 1;
+	sas_store_relaxed_u64(&m->place->epoch, sas_load_acquire_u64(epoch) | 1);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void sas_epoch_enter(const struct sas_region *r, struct sas_membership *m)
+{
+	const sas_u64_t *epoch = &m->run->header->epoch;
+
+	if (sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_LIGHT) {
+		sas_epoch_enter_light(m, epoch);
+		return;
+	}
+	if (m->nesting++)
+		return;
 #ifdef __SANITIZE_THREAD__
-	(void)r;
-	sas_exchange_seq_cst_u64(word, epoch);
+	sas_exchange_seq_cst_u64(&m->place->epoch, sas_load_acquire_u64(epoch) | 1);
 #else
-	sas_store_relaxed_u64(word, epoch);
-	if (sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_LIGHT)
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	else
-		sas_fence_seq_cst();
+	sas_store_relaxed_u64(&m->place->epoch, sas_load_acquire_u64(epoch) | 1);
+	sas_fence_seq_cst();
 #endif
 }
 

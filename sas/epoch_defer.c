@@ -564,10 +564,10 @@ static int reclaim_in_call(struct sas_region *r, struct sas_thread *t, unsigned 
 /* The calls that one thread runs are counted in its slot, also others'. */
 static void count_reclaimed(struct sas_region *r, long count)
 {
-	struct sas_thread *t = sas_thread_noted(r);
+	const struct sas_note *n = sas_noted(r);
 
-	if (t && count > 0) {
-		sas_u64_t *counter = &r->run->threads[sas_thread_slot(t, r)].counters.reclaimed;
+	if (n && count > 0) {
+		sas_u64_t *counter = &n->member->place->counters.reclaimed;
 
 		sas_store_relaxed_u64(counter, sas_load_relaxed_u64(counter) + (uint64_t)count);
 	}

@@ -143,7 +143,7 @@ int sas_lease_alloc(struct sas_region *r, uint64_t size, uint64_t *offset)
 		end_busy(l);
 		done = 1;
 	}
-	sas_thread_done(t);
+	sas_thread_done();
 	return done;
 }
 
@@ -168,7 +168,7 @@ int sas_lease_free(struct sas_region *r, uint64_t offset, uint64_t size)
 		       sas_lease_give(r, l, offset, order_of(size), 0);
 		end_busy(l);
 	}
-	sas_thread_done(t);
+	sas_thread_done();
 	return done;
 }
 

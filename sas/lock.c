@@ -25,10 +25,10 @@ static __thread struct recent {
 /* The frame of the fast path; NULL: the slow one finds out what to do. */
 static inline struct sas_locks *begin(uint64_t address)
 {
-	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_self->depth &&
+	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_here.depth &&
 		    sas_m_load_relaxed_u32(recent.life) == SAS_M_LIFE_ACTIVE))
 		return NULL;
-	sas_self->depth = 1;
+	sas_here.depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return recent.locks;
 }
@@ -36,7 +36,7 @@ static inline struct sas_locks *begin(uint64_t address)
 static inline void end(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	sas_self->depth = 0;
+	sas_here.depth = 0;
 }
 
 static void remember(const struct sas_region *r, struct sas_locks *locks)
@@ -186,7 +186,7 @@ int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nano
 	t = sas_thread_fast(r);
 	if (t) {
 		error = take_prepared(r, t, address, mode, flags, nanoseconds);
-		sas_thread_done(t);
+		sas_thread_done();
 		return error;
 	}
 	error = sas_call_begin(r, SAS_CALL_SLOT, &t);
@@ -332,7 +332,7 @@ static __attribute__((noinline)) int give_slowly(uint64_t address)
 
 	if (t) {
 		error = give_in(t, r, address);
-		sas_thread_done(t);
+		sas_thread_done();
 	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
 		error = give_in(t, r, address);
 		sas_call_end(t);

@@ -39,6 +39,7 @@
 #include "segment.h"
 
 static pthread_key_t thread_key;
+__thread struct sas_here sas_here;
 __thread struct sas_thread *sas_self;
 uint32_t *sas_fork_word;
 
@@ -71,13 +72,13 @@ static void end_lease(struct sas_thread *t, unsigned number)
 
 	if (!t->member[number].lease)
 		return;
-	t->depth = 1;
+	sas_here.depth = 1;
 	sas_process_lock();
 	r = sas_load_acquire_ptr(&sas_regions[number].region);
 	if (r && r->serial == t->member[number].serial && sas_region_is_alive(r))
 		sas_lease_end(r, t);
 	sas_process_unlock();
-	t->depth = 0;
+	sas_here.depth = 0;
 }
 
 static void thread_end(void *arg)
@@ -89,7 +90,7 @@ static void thread_end(void *arg)
 	for (unsigned i = 0; i < SAS_REGIONS_MAX; i++) {
 		struct sas_membership *m = &t->member[i];
 
-		if (m->run && !t->depth && !t->seized) {
+		if (m->run && !sas_here.depth && !t->seized) {
 			if (m->locks && sas_held_any(m->locks)) {
 				sas_hold_recover(m->run, m->slot);
 				sas_locks_forget(m->locks);
@@ -99,14 +100,14 @@ static void thread_end(void *arg)
 			continue;
 		}
 		sas_locks_free(m->locks);
-		if (!t->depth)
+		if (!sas_here.depth)
 			sas_lease_drop(m->lease);
 		/* What it has deferred is this process's, and waits on without it: the slot will be another thread's. */
 		if (m->limbo)
 			sas_limbo_abandon(m->limbo);
 	}
 	sas_self = NULL;
-	if (!t->depth && !t->seized)
+	if (!sas_here.depth && !t->seized)
 		free(t);
 }
 
@@ -258,7 +259,7 @@ void sas_thread_release(struct sas_region *r)
 	if (t && sas_has_seized(t, r))
 		sas_block_release_seized(t);
 	if (t && sas_thread_slot(t, r) >= 0) {
-		memset(t->notes, 0, sizeof t->notes);
+		memset(sas_here.notes, 0, sizeof sas_here.notes);
 		if (sas_region_is_alive(r))
 			sas_lease_end(r, t);
 		give_up(&t->member[r->number]);
@@ -267,10 +268,10 @@ void sas_thread_release(struct sas_region *r)
 
 static void note_thread(struct sas_thread *t, const struct sas_region *r)
 {
-	struct sas_note *n = &t->notes[sas_note_index(r)];
+	struct sas_note *n = sas_note_of(r);
 
-	n->region = r;
-	n->stamp = sas_stamp();
+	if (n->region != r || n->stamp != sas_stamp())
+		*n = (struct sas_note){ r, &t->member[r->number], NULL, sas_stamp() };
 }
 
 /* The kernel makes the word 0 in a child, so the count is kept elsewhere. */
@@ -481,9 +482,9 @@ static void forget_thread(struct sas_thread *t)
 			sas_locks_forget(m->locks);
 		*m = (struct sas_membership){ .locks = m->locks, .lease = m->lease };
 	}
-	memset(t->notes, 0, sizeof t->notes);
+	memset(sas_here.notes, 0, sizeof sas_here.notes);
 	t->reclaiming = 0;
-	t->depth = 0;
+	sas_here.depth = 0;
 	t->seized = NULL;
 	t->seizes = 0;
 }
@@ -578,10 +579,10 @@ int sas_frame_begin(struct sas_thread **thread)
 	t = this_thread();
 	if (!t)
 		return sas_fail(ENOMEM, "no memory for this thread's record");
-	if (t->depth)
+	if (sas_here.depth)
 		return -EDEADLK;        /* in a signal handler that interrupted a call: no sentence can be made here */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	t->depth = 1;
+	sas_here.depth = 1;
 	t->cancel = cancel;
 	*thread = t;
 	return 0;
@@ -612,6 +613,6 @@ void sas_call_end(struct sas_thread *t)
 	int cancel = t->cancel;
 
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	t->depth = 0;
+	sas_here.depth = 0;
 	pthread_setcancelstate(cancel, NULL);
 }

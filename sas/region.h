@@ -86,17 +86,29 @@ struct sas_membership {
 	uint64_t reserved;              /* 64 bytes: indexed by a shift */
 };
 
-#define SAS_NOTES 8             /* regions of which a thread knows that it has its place in them */
-struct sas_note { const struct sas_region *region; uint32_t stamp; };
 struct sas_thread {
-	int depth;                      /* inside a library call */
 	int cancel;                     /* the state that the call found */
 	struct sas_run *seized;         /* SASSeize(): this thread holds the block lock in it across calls */
 	unsigned seizes;
 	int reclaiming;                 /* inside deferred calls */
-	struct sas_note notes[SAS_NOTES];
 	struct sas_membership member[SAS_REGIONS_MAX];
 };
+
+/* A region in which the calling thread has its place, as long as the stamp is sas_stamp(). */
+struct sas_note {
+	const struct sas_region *region;
+	struct sas_membership *member;
+	const sas_u64_t *epoch;         /* the region's, where the thread enters critical sections without a fence; else NULL */
+	uint32_t stamp;
+};
+
+/* What calls of some nanoseconds read first. */
+#define SAS_NOTES 8
+struct sas_here {
+	int depth;                      /* the thread is inside a library call */
+	struct sas_note notes[SAS_NOTES];
+};
+extern __thread struct sas_here sas_here __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* The calling thread's record, NULL before its first call. Static TLS, so that the fault handler may look. */
 extern __thread struct sas_thread *sas_self __attribute__((visibility("hidden"), tls_model("initial-exec")));

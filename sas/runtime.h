@@ -98,32 +98,28 @@ static inline struct sas_thread *sas_thread_fast(const struct sas_region *r)
 {
 	struct sas_thread *t = sas_self;
 
-	if (!t || t->depth || sas_stamp() == 0 || t->member[r->number].serial != r->serial || !sas_region_is_alive(r))
+	if (!t || sas_here.depth || sas_stamp() == 0 || t->member[r->number].serial != r->serial || !sas_region_is_alive(r))
 		return 0;
-	t->depth = 1;
+	sas_here.depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return t;
 }
-/* The same for a handle that a program gave, any pointer, and without the mark of being in a call: the thread has noted that it
- * has its place there. */
-static inline unsigned sas_note_index(const struct sas_region *r)
+/* The same for a handle that a program gave, any pointer, and without the mark of being in a call: what the thread has noted of its
+ * place there. */
+static inline struct sas_note *sas_note_of(const struct sas_region *r)
 {
-	return (unsigned)((uintptr_t)r >> 12) % SAS_NOTES;
+	return &sas_here.notes[(unsigned)((uintptr_t)r >> 12) % SAS_NOTES];
 }
-static inline struct sas_thread *sas_thread_noted(const struct sas_region *r)
+static inline struct sas_note *sas_noted(const struct sas_region *r)
 {
-	struct sas_thread *t = sas_self;
-	const struct sas_note *n;
+	struct sas_note *n = sas_note_of(r);
 
-	if (!t || t->depth)
-		return 0;
-	n = &t->notes[sas_note_index(r)];
-	return n->region == r && n->stamp == sas_stamp() ? t : 0;
+	return !sas_here.depth && n->region == r && n->stamp == sas_stamp() ? n : 0;
 }
-static inline void sas_thread_done(struct sas_thread *t)
+static inline void sas_thread_done(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	t->depth = 0;
+	sas_here.depth = 0;
 }
 /* ESTALE, with a sentence, when it was reset or removed. */
 int sas_region_alive(struct sas_region *r);
