@@ -15,7 +15,7 @@ void sas_hold_save_evidence(struct sas_run *run, uint64_t word)
 	do {
 		/* After lock_saved: who saves a later change does so when this one is not pending any more, and changes it. */
 		pending = sas_load_acquire_u64(&other->lock_pending);
-		if (!(pending & SAS_PENDING_OPEN) || sas_pending_number(pending) != number || saved == number)
+		if (sas_pending_number(pending) != number || saved == number)
 			return;
 	} while (!sas_cas_acq_rel_u32(&other->lock_saved, &saved, number));
 }
@@ -98,7 +98,7 @@ static void complete(struct sas_run *run, uint32_t slot)
 	unsigned from = pending >> 2 & 3U, to = pending & 3U;
 	struct search s = { .lock = lock };
 
-	if (!(pending & SAS_PENDING_OPEN))
+	if (from == SAS_HOLD_NONE && to == SAS_HOLD_NONE)
 		return;
 	if (from == to) {
 		finish_key(run, slot, lock, pending);
@@ -109,7 +109,6 @@ static void complete(struct sas_run *run, uint32_t slot)
 			sas_store_release_u32(s.record ? s.record : s.empty,
 					      to == SAS_HOLD_NONE ? 0 : sas_hold_record(lock, to));
 	}
-	sas_hold_close(thread, 0);
 }
 
 struct giving { struct sas_run *run; uint32_t slot; };
@@ -135,7 +134,6 @@ static void give_back(sas_u32_t *record, void *arg)
 			state = sas_hold_given(state, mode, SAS_HOLD_NONE, &wake);
 	} while (!sas_hold_change(g->run, g->slot, lock, mode, SAS_HOLD_NONE, &word, state));
 	sas_store_release_u32(record, 0);
-	sas_hold_close(&g->run->threads[g->slot], 0);
 	if (wake)
 		sas_hold_wake(g->run, lock, wake);
 }

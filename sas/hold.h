@@ -9,7 +9,8 @@
  *      3. the record.
  *
  * After a death recovery looks whether 2 has happened, does 3 if so, and then gives back what the records say, in the dead
- * slot's name and by the same three stores, so that a recoverer that dies leaves the same picture again.
+ * slot's name and by the same three stores, so that a recoverer that dies leaves the same picture again. lock_pending stays as it is
+ * until the next change: to do 3 once more changes nothing.
  *
  * Has 2 happened? Where WRITE is left or reached, the word tells: while a slot holds WRITE nobody else changes the word
  * (but for the waiting bits). Else: yes, if the word still names {slot, number}; and who changes such a word next first
@@ -37,11 +38,10 @@ static inline uint32_t sas_hold_record(sas_lock_t lock, unsigned mode) { return 
 static inline sas_lock_t sas_hold_lock(uint32_t record) { return record >> 2; }
 static inline unsigned sas_hold_mode(uint32_t record) { return record & 3U; }
 
-/* lock_pending: number << 33 | under way << 32 | lock << 4 | from << 2 | to. The lock's key is changed: WRITE to WRITE. */
-#define SAS_PENDING_OPEN (1ULL << 32)
+/* lock_pending: number << 33 | lock << 4 | from << 2 | to. The lock's key is changed: WRITE to WRITE; 0 to 0: no change. */
 static inline uint64_t sas_pending(sas_lock_t lock, unsigned from, unsigned to, uint32_t number)
 {
-	return (uint64_t)number << 33 | SAS_PENDING_OPEN | (uint64_t)lock << 4 | from << 2 | to;
+	return (uint64_t)number << 33 | (uint64_t)lock << 4 | from << 2 | to;
 }
 static inline uint32_t sas_pending_number(uint64_t pending) { return (uint32_t)(pending >> 33); }
 
@@ -54,7 +54,7 @@ void sas_hold_save_evidence(struct sas_run *run, uint64_t word);
 
 /*
  * Steps 1 and 2: change the lock from *word, which has been read by acquire, to holders and waiting bits `state`. 1: done;
- * 0: the word has changed, and *word is what it is now. The caller does step 3, and then sas_hold_close().
+ * 0: the word has changed, and *word is what it is now. The caller does step 3.
  * alone: *word needs no evidence.
  */
 static inline int sas_hold_change_alone(struct sas_run_thread *thread, uint32_t slot, struct sas_lock *at, sas_lock_t lock,
@@ -77,21 +77,6 @@ static inline int sas_hold_change(struct sas_run *run, uint32_t slot, sas_lock_t
 		sas_hold_save_evidence(run, *word);
 	return sas_hold_change_alone(&run->threads[slot], slot, sas_lock_at(run, lock), lock, from, to, word, state, &made);
 }
-/* Step 3 is done, or there was nothing to do. A change to or from WRITE may stay open: nobody looks for its evidence, and to
- * complete it again changes nothing. */
-static inline void sas_hold_close(struct sas_run_thread *slot, int exclusive)
-{
-	if (exclusive)
-		return;
-	sas_store_release_u64(&slot->lock_pending, sas_load_relaxed_u64(&slot->lock_pending) & ~SAS_PENDING_OPEN);
-}
-/* The same, for who has just made this word. */
-static inline void sas_hold_close_made(struct sas_run_thread *slot, uint64_t made)
-{
-	if (!(made & SAS_LOCK_EXCLUSIVE))
-		sas_store_release_u64(&slot->lock_pending, (uint64_t)sas_lock_number(made) << 33);
-}
-
 /* Records in a page. */
 #define SAS_HOLDS_PER_PAGE ((uint32_t)(sizeof(((struct sas_run_page *)0)->bytes) / sizeof(sas_u32_t)))
 

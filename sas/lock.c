@@ -89,7 +89,6 @@ static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, str
 		held->at = sas_lock_at(locks->run, lock);
 	}
 	sas_store_release_u32(held->record, sas_hold_record(lock, mode));
-	sas_hold_close(locks->thread, mode == SAS_HOLD_WRITE);
 	held->mode = mode;
 	held->word = 0;
 	held->count[mode - 1]++;
@@ -140,8 +139,6 @@ static int take_waiting(struct sas_wait *w, struct sas_locks *locks, struct sas_
 			error = sas_lock_wait(w, lock, word);
 		else if (sas_hold_change(locks->run, locks->slot, lock, w->from, w->to, &word, state_after(w, word)))
 			break;
-		else
-			sas_hold_close(locks->thread, 0);
 	} while (error >= 0);
 	sas_lock_wait_over(w);
 	return error < 0 ? error : enter(locks, w->address, lock, held, w->to, w->flags);
@@ -237,11 +234,9 @@ static inline __attribute__((always_inline)) int take_at_once(struct sas_locks *
 	top->lock = bucket << 2 | i;
 	if (!LIKELY(sas_hold_change_alone(thread, slot, top->at, top->lock, SAS_HOLD_NONE, mode, &word,
 				       sas_hold_state(word, SAS_HOLD_NONE, mode), &top->word))) {
-		sas_hold_close(thread, 0);
 		return 0;
 	}
 	sas_store_release_u32(top->record, sas_hold_record(top->lock, mode));
-	sas_hold_close_made(thread, top->word);
 	top->address = address;
 	top->mode = mode;
 	top->count[mode - 1] = top->nested = 1;
@@ -290,7 +285,6 @@ static void give(struct sas_locks *locks, struct sas_held *held, unsigned from, 
 			state = sas_hold_given(state, from, to, &wake);
 	} while (!sas_hold_change(locks->run, locks->slot, held->lock, from, to, &word, state));
 	sas_store_release_u32(held->record, to ? sas_hold_record(held->lock, to) : 0);
-	sas_hold_close(locks->thread, from == SAS_HOLD_WRITE);
 	held->mode = to;
 	if (wake)
 		sas_hold_wake(locks->run, held->lock, wake);
@@ -354,7 +348,6 @@ static inline __attribute__((always_inline)) int give_at_once(struct sas_locks *
 					  sas_hold_state(word, mode, SAS_HOLD_NONE), &made)))
 		return 0;
 	sas_store_release_u32(top->record, 0);
-	sas_hold_close_made(thread, made);
 	top->count[mode - 1] = top->nested = 0;
 	top->mode = SAS_HOLD_NONE;
 	return 1;

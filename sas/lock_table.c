@@ -208,7 +208,6 @@ static int place(struct sas_region *r, uint32_t slot, uint32_t bucket, uint64_t 
 		if (find_idle(r->run, bucket, chance, full != 0, lock, word, &last)) {
 			if (change_key(r->run, slot, *lock, word, address))
 				return 0;
-			sas_hold_close(&r->run->threads[slot], 0);
 			continue;
 		}
 		if (full)

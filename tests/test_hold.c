@@ -48,7 +48,6 @@ static void change(uint32_t slot, unsigned from, unsigned to)
 
 	ck_assert(sas_hold_change(run, slot, LOCK, from, to, &word, sas_hold_state(word, from, to)));
 	sas_store_release_u32(&thread(slot)->holds[0], to ? sas_hold_record(LOCK, to) : 0);
-	sas_hold_close(thread(slot), from == SAS_HOLD_WRITE || to == SAS_HOLD_WRITE);
 }
 
 /* The first steps of it: 0 pending, 1 and the word, 2 and the record. */
@@ -102,7 +101,6 @@ static void die_in(unsigned from, unsigned to, int steps, int others, uint32_t n
 		      from, to, steps, others, number, saved, word_now());
 	for (uint32_t i = 0; i < SAS_RUN_HOLDS; i++)
 		ck_assert_uint_eq(sas_load_relaxed_u32(&thread(DEAD)->holds[i]), 0);
-	ck_assert(!(sas_load_relaxed_u64(&thread(DEAD)->lock_pending) & SAS_PENDING_OPEN));
 }
 
 static void die_anywhere(uint32_t number, uint32_t saved)
