@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "err.h"
-#include "lock.h"
+#include "lock_newest.h"
 #include "lock_list.h"
 #include "port.h"
 #include "saslock.h"
@@ -19,13 +19,18 @@
 static const unsigned modes[] = { SAS_HOLD_READ, SAS_HOLD_WRITE, SAS_HOLD_INTENT };
 
 /* 1: taken; 0: nothing has been done. */
-static inline int at_once(vm_address_t addr, sas_userlock_request_t mode)
+static inline int take_newest(vm_address_t addr, sas_userlock_request_t mode)
 {
 	if (mode == SasUserLock__WRITE)
-		return sas_lock_write_at_once((uintptr_t)addr);
+		return sas_newest_take((uintptr_t)addr, SAS_HOLD_WRITE);
 	if (mode == SasUserLock__READ)
-		return sas_lock_read_at_once((uintptr_t)addr);
-	return mode == SasUserLock__INTENT && sas_lock_intent_at_once((uintptr_t)addr);
+		return sas_newest_take((uintptr_t)addr, SAS_HOLD_READ);
+	return mode == SasUserLock__INTENT && sas_newest_take((uintptr_t)addr, SAS_HOLD_INTENT);
+}
+
+static int take_at_once(vm_address_t addr, sas_userlock_request_t mode)
+{
+	return (unsigned)mode <= SasUserLock__INTENT && sas_lock_take_at_once((uintptr_t)addr, modes[mode]);
 }
 
 static int take(vm_address_t addr, sas_userlock_request_t mode, unsigned flags, uint64_t nanoseconds)
@@ -48,6 +53,8 @@ static __attribute__((noinline)) void lock_patiently(vm_address_t addr, sas_user
 {
 	int error;
 
+	if (take_at_once(addr, mode))
+		return;
 	while ((error = take(addr, mode, SAS_LOCK_PATIENT, SAS_LOCK_FOREVER)) != 0) {
 		if (error == -ESTALE || error == -EROFS || error == -EINVAL || error == -EDEADLK)
 			break;
@@ -58,20 +65,24 @@ static __attribute__((noinline)) void lock_patiently(vm_address_t addr, sas_user
 
 void SASLock(vm_address_t addr, sas_userlock_request_t lockT)
 {
-	if (!__builtin_expect(at_once(addr, lockT), 1))
+	if (!LIKELY(take_newest(addr, lockT)))
 		lock_patiently(addr, lockT);
+}
+
+static __attribute__((noinline)) int give(vm_address_t addr)
+{
+	return sas_err_edge(sas_lock_give((uintptr_t)addr));
 }
 
 int SASLockGive(vm_address_t addr)
 {
-	int error = sas_lock_give((uintptr_t)addr);
-
-	return __builtin_expect(error == 0, 1) ? 0 : sas_err_edge(error);
+	return LIKELY(sas_newest_give((uintptr_t)addr)) ? 0 : give(addr);
 }
 
 void SASUnlock(vm_address_t addr)
 {
-	SASLockGive(addr);
+	if (!LIKELY(sas_newest_give((uintptr_t)addr)))
+		give(addr);
 }
 
 int SASLockTake(vm_address_t addr, sas_userlock_request_t mode, unsigned flags, long milliseconds)
@@ -82,7 +93,7 @@ int SASLockTake(vm_address_t addr, sas_userlock_request_t mode, unsigned flags, 
 
 	if (flags & ~SAS_LOCK_OWNERDEAD)
 		error = sas_fail(EINVAL, "unknown flags %#x", flags & ~SAS_LOCK_OWNERDEAD);
-	else if (__builtin_expect(at_once(addr, mode), 1))
+	else if (LIKELY(take_newest(addr, mode)) || take_at_once(addr, mode))
 		return 0;
 	else
 		error = take(addr, mode, flags ? SAS_LOCK_TELL : 0, nanoseconds);

@@ -52,15 +52,20 @@ static inline int sas_hold_needs_evidence(uint64_t word, uint32_t slot)
 }
 void sas_hold_save_evidence(struct sas_run *run, uint64_t word);
 
-/*
- * Steps 1 and 2: change the lock from *word, which has been read by acquire, to holders and waiting bits `state`. 1: done;
- * 0: the word has changed, and *word is what it is now. The caller does step 3.
- * alone: *word needs no evidence.
- */
-static inline int sas_hold_change_alone(struct sas_run_thread *thread, uint32_t slot, struct sas_lock *at, sas_lock_t lock,
-					unsigned from, unsigned to, uint64_t *word, uint32_t state, uint64_t *made)
+/* The number of the slot's next change; the same, from the word that its last one made. */
+static inline uint32_t sas_hold_next_number(const struct sas_run_thread *thread)
 {
-	uint32_t number = (sas_pending_number(sas_load_relaxed_u64(&thread->lock_pending)) + 1) & 0x7fffffffU;
+	return (sas_pending_number(sas_load_relaxed_u64(&thread->lock_pending)) + 1) & 0x7fffffffU;
+}
+static inline uint32_t sas_hold_number_after(uint64_t made) { return (sas_lock_number(made) + 1) & 0x7fffffffU; }
+
+/*
+ * Steps 1 and 2: change the lock from *word, which has been read by acquire and needs no evidence, to holders and waiting bits
+ * `state`. 1: done, and *made is its word, and the caller does step 3; 0: the word has changed, and *word is what it is now.
+ */
+static inline int sas_hold_change_to(struct sas_run_thread *thread, uint32_t slot, struct sas_lock *at, sas_lock_t lock, unsigned from,
+				     unsigned to, uint64_t *word, uint32_t state, uint32_t number, uint64_t *made)
+{
 	int exclusive = from == SAS_HOLD_WRITE || to == SAS_HOLD_WRITE;
 
 	sas_store_relaxed_u64(&thread->lock_pending, sas_pending(lock, from, to, number));
@@ -68,14 +73,16 @@ static inline int sas_hold_change_alone(struct sas_run_thread *thread, uint32_t 
 	/* Release: pending goes first. */
 	return sas_cas_acq_rel_u64(&at->word, word, *made);
 }
+/* The same, with the evidence that *word may need. */
 static inline int sas_hold_change(struct sas_run *run, uint32_t slot, sas_lock_t lock, unsigned from, unsigned to,
 				  uint64_t *word, uint32_t state)
 {
+	struct sas_run_thread *thread = &run->threads[slot];
 	uint64_t made;
 
 	if (sas_hold_needs_evidence(*word, slot))
 		sas_hold_save_evidence(run, *word);
-	return sas_hold_change_alone(&run->threads[slot], slot, sas_lock_at(run, lock), lock, from, to, word, state, &made);
+	return sas_hold_change_to(thread, slot, sas_lock_at(run, lock), lock, from, to, word, state, sas_hold_next_number(thread), &made);
 }
 /* Records in a page. */
 #define SAS_HOLDS_PER_PAGE ((uint32_t)(sizeof(((struct sas_run_page *)0)->bytes) / sizeof(sas_u32_t)))

@@ -4,57 +4,24 @@
 #include <errno.h>
 #include <string.h>
 #include "err.h"
-#include "lock.h"
+#include "lock_newest.h"
 #include "port.h"
 
-#define LIKELY(condition) __builtin_expect(!!(condition), 1)
-
-/*
- * The region that this thread locked in last, so that a pair of lock and unlock reads little: between two atomic operations
- * it is the chain of dependent loads that costs. It holds as long as the stamp is sas_stamp(), and until the thread's books
- * are freed: at SASThreadCleanUp(), and at its end, after which destructors of other libraries may still call.
- */
-static __thread struct recent {
-	uint64_t base, size;
-	struct sas_locks *locks;
-	struct sas_run_line *lines;
-	const uint32_t *life;           /* of the region: others may remove it */
-	uint32_t stamp;
-} recent __attribute__((tls_model("initial-exec")));
-
-/* The frame of the fast path; NULL: the slow one finds out what to do. */
-static inline struct sas_locks *begin(uint64_t address)
+/* Where the newest lock is: others of the region may be taken at once. */
+static void remember(const struct sas_region *r, const struct sas_locks *locks)
 {
-	if (!LIKELY(address - recent.base < recent.size && recent.stamp == sas_stamp() && !sas_here.depth &&
-		    sas_m_load_relaxed_u32(recent.life) == SAS_M_LIFE_ACTIVE))
-		return NULL;
-	sas_here.depth = 1;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return recent.locks;
-}
+	struct sas_newest *n = &sas_newest;
 
-static inline void end(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	sas_here.depth = 0;
-}
-
-static void remember(const struct sas_region *r, struct sas_locks *locks)
-{
 	/* Another region may come to lie at the addresses of one that is mapped elsewhere. */
-	if (r->memory != r->base)
+	if (n->locks != locks || r->memory != r->base)
 		return;
-	recent.base = r->base;
-	recent.size = r->end - r->base;
-	recent.locks = locks;
-	recent.lines = r->run->lines;
-	recent.life = &r->state->life;
-	recent.stamp = sas_stamp();
-}
-
-void sas_lock_forget_recent(void)
-{
-	recent.size = 0;
+	n->thread = locks->thread;
+	n->slot = locks->slot;
+	n->base = r->base;
+	n->size = r->end - r->base;
+	n->lines = r->run->lines;
+	n->life = &r->state->life;
+	n->stamp = sas_stamp();
 }
 
 static struct sas_region *region_of(uint64_t address)
@@ -90,7 +57,6 @@ static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, str
 	}
 	sas_store_release_u32(held->record, sas_hold_record(lock, mode));
 	held->mode = mode;
-	held->word = 0;
 	held->count[mode - 1]++;
 	held->nested++;
 	if (LIKELY(!__atomic_load_n(&sas_lock_line(locks->run, lock)->died[lock & 3U], __ATOMIC_ACQUIRE)))
@@ -156,7 +122,7 @@ static int take_prepared(struct sas_region *r, struct sas_thread *t, uint64_t ad
 		error = sas_lock_table_ready(r);
 	if (error)
 		return error;
-	remember(r, m->locks);
+	sas_newest_settle();
 	held = sas_held_find(m->locks, address);
 	if (held && mode <= held->mode) {
 		held->count[held->mode - 1]++;
@@ -167,7 +133,9 @@ static int take_prepared(struct sas_region *r, struct sas_thread *t, uint64_t ad
 	w.until = nanoseconds;
 	if (nanoseconds && nanoseconds != SAS_LOCK_FOREVER)
 		w.until += sas_port->now_ns();
-	return take_waiting(&w, m->locks, held);
+	error = take_waiting(&w, m->locks, held);
+	remember(r, m->locks);
+	return error;
 }
 
 int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nanoseconds)
@@ -204,71 +172,49 @@ static inline __attribute__((always_inline)) uint32_t place_in_line(const struct
 	return sas_load_relaxed_u64(&line->lock[2].key) == address ? 2 : 3;
 }
 
-/*
- * What a thread takes that holds nothing else, where nobody stands in the way. The key is read again after the word: see
- * lock_table.h. 1: done; 0: nothing has been done; -1: neither, and with `alone` 0 it may be.
- * alone: nobody else's evidence is to be saved, so nothing is called.
- */
-static inline __attribute__((always_inline)) int take_at_once(struct sas_locks *locks, uint64_t address, unsigned mode, int alone)
+/* It is to be looked for, and nobody stands in its way. The key is read again after the word: see lock_table.h. */
+static inline __attribute__((always_inline)) int find_and_take(struct sas_newest *n, uint64_t address, unsigned mode)
 {
 	uint32_t bucket = sas_lock_bucket(address);
-	struct sas_run_line *line = &recent.lines[bucket];
-	struct sas_run_thread *thread = locks->thread;
-	struct sas_held *top = &locks->top;
-	uint32_t slot = locks->slot;
+	struct sas_run_line *line = &n->lines[bucket];
 	uint32_t i = place_in_line(line, address);
 	uint64_t word;
 
-	if (!LIKELY(i < SAS_LOCKS_PER_LINE))
+	if (!LIKELY(i < SAS_LOCKS_PER_LINE && !n->held.mode))
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
 	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
 		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;
-	if (!LIKELY(!sas_hold_needs_evidence(word, slot))) {
-		if (alone)
-			return -1;
-		sas_hold_save_evidence(locks->run, word);
-	}
-	top->at = &line->lock[i];
-	top->lock = bucket << 2 | i;
-	if (!LIKELY(sas_hold_change_alone(thread, slot, top->at, top->lock, SAS_HOLD_NONE, mode, &word,
-				       sas_hold_state(word, SAS_HOLD_NONE, mode), &top->word))) {
+	if (!LIKELY(!n->locks->count) && sas_held_find(n->locks, address))
 		return 0;
-	}
-	sas_store_release_u32(top->record, sas_hold_record(top->lock, mode));
-	top->address = address;
-	top->mode = mode;
-	top->count[mode - 1] = top->nested = 1;
+	if (!LIKELY(!sas_hold_needs_evidence(word, n->slot)))
+		sas_hold_save_evidence(n->locks->run, word);
+	n->word = 0;
+	if (!LIKELY(sas_newest_change(n, &line->lock[i], bucket << 2 | i, SAS_HOLD_NONE, mode, word, sas_hold_next_number(n->thread))))
+		return 0;
+	n->held.at = &line->lock[i];
+	n->held.lock = bucket << 2 | i;
+	n->held.address = address;
 	return 1;
 }
 
-static __attribute__((noinline)) int take_beside_others(struct sas_locks *locks, uint64_t address, unsigned mode)
+/* Three of each: what follows from the mode is no work then. */
+static __attribute__((noinline)) int find_read(struct sas_newest *n, uint64_t address) { return find_and_take(n, address, SAS_HOLD_READ); }
+static __attribute__((noinline)) int find_intent(struct sas_newest *n, uint64_t address) { return find_and_take(n, address, SAS_HOLD_INTENT); }
+static __attribute__((noinline)) int find_write(struct sas_newest *n, uint64_t address) { return find_and_take(n, address, SAS_HOLD_WRITE); }
+
+int sas_lock_take_at_once(uint64_t address, unsigned mode)
 {
-	int done = take_at_once(locks, address, mode, 0);
+	struct sas_newest *n = sas_newest_begin(address);
+	int done;
 
-	end();
-	return done;
-}
-
-static inline __attribute__((always_inline)) int take_in_frame(uint64_t address, unsigned mode)
-{
-	struct sas_locks *locks = begin(address);
-	int done = 0;
-
-	if (!LIKELY(locks != NULL))
+	if (!n)
 		return 0;
-	if (LIKELY(!locks->top.mode && !locks->count))
-		done = take_at_once(locks, address, mode, 1);
-	if (!LIKELY(done >= 0))
-		return take_beside_others(locks, address, mode);
-	end();
+	done = mode == SAS_HOLD_WRITE ? find_write(n, address) : mode == SAS_HOLD_READ ? find_read(n, address) : find_intent(n, address);
+	sas_newest_end();
 	return done;
 }
-
-int sas_lock_read_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_READ); }
-int sas_lock_intent_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_INTENT); }
-int sas_lock_write_at_once(uint64_t address) { return take_in_frame(address, SAS_HOLD_WRITE); }
 
 /* --- give */
 
@@ -314,11 +260,12 @@ static int give_in(struct sas_thread *t, const struct sas_region *r, uint64_t ad
 {
 	struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
 
+	sas_newest_settle();
 	return locks ? give_once(locks, sas_held_find(locks, address)) : -EPERM;
 }
 
 /* What is held in a region that has been removed meanwhile is given back all the same. */
-static __attribute__((noinline)) int give_slowly(uint64_t address)
+int sas_lock_give(uint64_t address)
 {
 	struct sas_region *r = region_of(address);
 	struct sas_thread *t = r ? sas_thread_fast(r) : NULL;
@@ -332,39 +279,6 @@ static __attribute__((noinline)) int give_slowly(uint64_t address)
 		sas_call_end(t);
 	}
 	return error == -EPERM ? sas_fail(EPERM, "this thread does not hold the lock %#llx", (unsigned long long)address) : error;
-}
-
-/*
- * The newest lock, held once, and its word is what we have made it: so nobody waits, and the evidence would be our own. 1: done;
- * 0: nothing has been done.
- */
-static inline __attribute__((always_inline)) int give_at_once(struct sas_locks *locks, unsigned mode)
-{
-	struct sas_run_thread *thread = locks->thread;
-	struct sas_held *top = &locks->top;
-	uint64_t word = top->word, made;
-
-	if (!LIKELY(sas_hold_change_alone(thread, locks->slot, top->at, top->lock, mode, SAS_HOLD_NONE, &word,
-					  sas_hold_state(word, mode, SAS_HOLD_NONE), &made)))
-		return 0;
-	sas_store_release_u32(top->record, 0);
-	top->count[mode - 1] = top->nested = 0;
-	top->mode = SAS_HOLD_NONE;
-	return 1;
-}
-
-int sas_lock_give(uint64_t address)
-{
-	struct sas_locks *locks = begin(address);
-	int done = 0;
-
-	if (!LIKELY(locks != NULL))
-		return give_slowly(address);
-	if (LIKELY(locks->top.address == address && locks->top.nested == 1 && locks->top.word))
-		done = locks->top.mode == SAS_HOLD_WRITE ? give_at_once(locks, SAS_HOLD_WRITE) :
-		       locks->top.mode == SAS_HOLD_READ ? give_at_once(locks, SAS_HOLD_READ) : give_at_once(locks, SAS_HOLD_INTENT);
-	end();
-	return LIKELY(done) ? 0 : give_slowly(address);
 }
 
 unsigned sas_lock_held(uint64_t address)

@@ -3,7 +3,8 @@
  * lock.h - address locks: what a thread holds, taking, nesting, giving back. Layer 3.
  *
  * The words and their survival are hold.h's; here is what the living know: a hash table per thread and region of what it
- * holds, how often, and where the record is. Locking nests: what is taken under a stronger mode counts for that mode, a
+ * holds, how often, and where the record is, and outside these the thread's newest lock, so that lock and unlock in turn touch
+ * no table. Locking nests: what is taken under a stronger mode counts for that mode, a
  * stronger one is an upgrade, and giving back undoes the last. So counts per mode are enough, and the word shows the strongest.
  *
  * Compatible: READ with READ and INTENT. A thread that waits for INTENT or WRITE keeps new readers out, but not those that
@@ -25,25 +26,46 @@
 struct sas_held {
 	uint64_t address;
 	struct sas_lock *at;
-	sas_u32_t *record;              /* `top` keeps one also while it is free */
+	sas_u32_t *record;
 	sas_lock_t lock;
 	uint32_t mode;                  /* the strongest; SAS_HOLD_NONE: nothing is held here */
 	uint32_t count[3];              /* how often, by mode - 1 */
 	uint32_t nested;                /* the sum of these */
-	uint64_t word;                  /* of `top`, if taken at once: what was stored in the lock's word */
 };
 
-/* What a thread holds in a region, in process memory. The newest is `top`, so that lock and unlock in turn touch no table. */
+/* What a thread holds in a region, in process memory. */
 struct sas_locks {
 	struct sas_run_thread *thread;  /* its slot, and the slot's number */
 	struct sas_run *run;
 	sas_u32_t **free;               /* records that are free, a stack */
 	uint32_t free_count, slot;
 	uint32_t count, mask;           /* entries in `held` that are in use; entries - 1 */
-	struct sas_held *held;          /* all but `top`: open addressing, linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R) */
+	struct sas_held *held;          /* all but the newest: open addressing, linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R) */
 	uint32_t records;               /* that there are: in the slot, then in pages of SAS.run */
-	struct sas_held top __attribute__((aligned(64)));
 };
+
+/*
+ * The lock that the thread took last, held or given back, and all that taking and giving it needs, next to each other: between
+ * two atomic operations it is the chain of dependent loads that costs.
+ *
+ * word: what the thread has stored in the lock's word, the last change of its slot. As no word comes back, one compare-and-swap
+ * from it tells that the lock is as the thread left it: its key, its mark of death, its holders. A lock that is held with a word is held
+ * once, and its counts are not kept. 0: somebody else has to look; sas_newest_settle().
+ */
+struct sas_newest {
+	struct sas_held held;
+	uint64_t word;
+	struct sas_locks *locks;        /* whose lock it is; NULL: none's */
+	struct sas_run_thread *thread;
+	uint32_t slot;
+	/* The region of `locks`: it holds as long as the stamp is sas_stamp(), and until the thread's books are freed: at
+	 * SASThreadCleanUp(), and at its end, after which destructors of other libraries may still call. */
+	uint32_t stamp;
+	const uint32_t *life;           /* others may remove it */
+	uint64_t base, size;
+	struct sas_run_line *lines;
+};
+extern __thread struct sas_newest sas_newest __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* May a thread that holds `from` have `to`, from this word? Who has waited long passes waiting writers that are not there. */
 static inline int sas_lock_may(uint64_t word, unsigned from, unsigned to, int pass)
@@ -69,20 +91,18 @@ static inline int sas_lock_may(uint64_t word, unsigned from, unsigned to, int pa
 /* --- lock.c */
 /* nanoseconds: 0 does not wait. -EINVAL, -EBUSY, -ETIMEDOUT, -EDEADLK, -EOWNERDEAD, -EAGAIN, -ENOMEM, -ENOSPC, -EROFS, -ESTALE. */
 int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nanoseconds);
-/* What is to be tried first: 1: taken; 0: nothing has been done, sas_lock_take() finds out why. */
-int sas_lock_read_at_once(uint64_t address);
-int sas_lock_intent_at_once(uint64_t address);
-int sas_lock_write_at_once(uint64_t address);
+/* What is to be tried first, and before that lock_newest.h. 1: taken; 0: nothing has been done, sas_lock_take() finds out why. */
+int sas_lock_take_at_once(uint64_t address, unsigned mode);
 /* -EPERM: the thread does not hold it. */
 int sas_lock_give(uint64_t address);
-/* What it has locked in last is about to go. */
-void sas_lock_forget_recent(void);
 /* The strongest mode in which the calling thread holds it. */
 unsigned sas_lock_held(uint64_t address);
 
 /* --- lock_held.c: the bookkeeping of a thread */
 struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address);
-/* An entry for one more lock: `top`, whose content goes to the table. */
+/* The newest lock as the others are, with counts; its word is forgotten. */
+void sas_newest_settle(void);
+/* An entry for one more lock: the newest, whose content goes to its table. */
 struct sas_held *sas_held_push(struct sas_locks *locks, uint64_t address);
 /* It is not held any more. */
 void sas_held_drop(struct sas_locks *locks, struct sas_held *held);

@@ -62,12 +62,51 @@ static int more_entries(struct sas_locks *locks)
 	return 0;
 }
 
+/* --- the newest */
+
+__thread struct sas_newest sas_newest __attribute__((tls_model("initial-exec")));
+
+void sas_newest_settle(void)
+{
+	struct sas_held *held = &sas_newest.held;
+
+	if (!sas_newest.word)
+		return;
+	sas_newest.word = 0;
+	memset(held->count, 0, sizeof held->count);
+	held->nested = held->mode != SAS_HOLD_NONE;
+	if (held->mode)
+		held->count[held->mode - 1] = 1;
+}
+
+/* It is none's: what it held is in its table, and its record is free. */
+static void vacate(void)
+{
+	struct sas_locks *locks = sas_newest.locks;
+
+	if (!locks)
+		return;
+	if (sas_newest.held.mode)
+		insert(locks, &sas_newest.held);
+	else
+		locks->free[locks->free_count++] = sas_newest.held.record;
+	memset(&sas_newest, 0, sizeof sas_newest);
+}
+
+static void forget_newest(const struct sas_locks *locks)
+{
+	if (sas_newest.locks == locks)
+		memset(&sas_newest, 0, sizeof sas_newest);
+}
+
 /* --- one lock */
 
 struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address)
 {
-	if (locks->top.mode && locks->top.address == address)
-		return &locks->top;
+	if (sas_newest.locks == locks && sas_newest.held.mode && sas_newest.held.address == address) {
+		sas_newest_settle();
+		return &sas_newest.held;
+	}
 	if (!locks->count)
 		return NULL;
 	for (uint32_t i = home_of(locks, address); locks->held[i].mode; i = (i + 1) & locks->mask)
@@ -78,20 +117,21 @@ struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address)
 
 struct sas_held *sas_held_push(struct sas_locks *locks, uint64_t address)
 {
-	struct sas_held *top = &locks->top;
+	struct sas_held *held = &sas_newest.held;
 
-	if (top->mode) {
-		insert(locks, top);
-		memset(top, 0, sizeof *top);
-		top->record = locks->free[--locks->free_count];
+	sas_newest_settle();
+	if (sas_newest.locks != locks || held->mode) {
+		vacate();
+		sas_newest.locks = locks;
+		held->record = locks->free[--locks->free_count];
 	}
-	top->address = address;
-	return top;
+	held->address = address;
+	return held;
 }
 
 void sas_held_drop(struct sas_locks *locks, struct sas_held *held)
 {
-	if (held != &locks->top) {
+	if (held != &sas_newest.held) {
 		locks->free[locks->free_count++] = held->record;
 		take_out(locks, held);
 	}
@@ -99,8 +139,10 @@ void sas_held_drop(struct sas_locks *locks, struct sas_held *held)
 
 struct sas_held *sas_held_any(struct sas_locks *locks)
 {
-	if (locks->top.mode)
-		return &locks->top;
+	if (sas_newest.locks == locks && sas_newest.held.mode) {
+		sas_newest_settle();
+		return &sas_newest.held;
+	}
 	for (uint32_t i = 0; locks->count; i++)
 		if (locks->held[i].mode)
 			return &locks->held[i];
@@ -111,10 +153,9 @@ struct sas_held *sas_held_any(struct sas_locks *locks)
 
 static int make_locks(struct sas_membership *m)
 {
-	struct sas_locks *locks = aligned_alloc(64, sizeof *locks);
+	struct sas_locks *locks = calloc(1, sizeof *locks);
 
 	if (locks) {
-		memset(locks, 0, sizeof *locks);
 		locks->held = calloc(HELD_AT_FIRST, sizeof *locks->held);
 		locks->free = calloc(SAS_RUN_HOLDS, sizeof *locks->free);
 	}
@@ -161,7 +202,6 @@ int sas_held_room(struct sas_region *r, struct sas_membership *m)
 		for (uint32_t i = SAS_RUN_HOLDS; i > 0; i--)
 			locks->free[locks->free_count++] = &locks->thread->holds[i - 1];
 		locks->records = SAS_RUN_HOLDS;
-		locks->top.record = locks->free[--locks->free_count];
 	}
 	if (locks->count + locks->count / 2 > locks->mask)
 		error = more_entries(locks);
@@ -173,7 +213,7 @@ int sas_held_room(struct sas_region *r, struct sas_membership *m)
 void sas_locks_forget(struct sas_locks *locks)
 {
 	memset(locks->held, 0, (locks->mask + 1) * sizeof *locks->held);
-	memset(&locks->top, 0, sizeof locks->top);
+	forget_newest(locks);
 	locks->count = locks->records = locks->free_count = 0;
 }
 
@@ -181,7 +221,7 @@ void sas_locks_free(struct sas_locks *locks)
 {
 	if (!locks)
 		return;
-	sas_lock_forget_recent();
+	forget_newest(locks);
 	free(locks->held);
 	free(locks->free);
 	free(locks);

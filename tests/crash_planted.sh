@@ -176,21 +176,21 @@ plant evidence-left-out hold.c '/^void sas_hold_save_evidence(/,/^}/ s/^\tdo {/\
 &/' crash_lock 'read intent read-nested' 'the word of address'
 
 # The record is written before the word.
-plant record-first lock.c '/^static inline .* int take_at_once(/,/^}/ s/^\ttop->at = .*/\
-	sas_store_release_u32(top->record, sas_hold_record(bucket << 2 | i, mode));\
+plant record-first lock.c '/^static .* int find_and_take(/,/^}/ s/^\tn->word = 0;/\
+	sas_store_release_u32(n->held.record, sas_hold_record(bucket << 2 | i, mode));\
 &/' crash_lock 'write read' 'the word of address|survivor|a writer'
 
 # A change is not announced.
-plant pending-left-out lock.c '/^#define LIKELY/i\
+plant pending-left-out lock.c '/^#include "lock_newest.h"/i\
+#include "hold.h"\
 static int fault_change(struct sas_run_thread *thread, uint32_t slot, struct sas_lock *at, sas_lock_t lock, unsigned from,\
-			unsigned to, uint64_t *word, uint32_t state, uint64_t *made)\
+			unsigned to, uint64_t *word, uint32_t state, uint32_t number, uint64_t *made)\
 {\
-	uint32_t number = sas_pending_number(thread->lock_pending.word) + 1;\
-\
+	(void)thread, (void)lock;\
 	*made = sas_lock_word(state, slot, number, from == SAS_HOLD_WRITE || to == SAS_HOLD_WRITE);\
 	return sas_cas_acq_rel_u64(\&at->word, word, *made);\
 }\
-#define sas_hold_change_alone fault_change
+#define sas_hold_change_to fault_change
 ' crash_lock 'write read' 'the word of address|survivor|a writer'
 
 # Who takes a latch does not say so.
