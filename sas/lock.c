@@ -172,6 +172,20 @@ static inline __attribute__((always_inline)) uint32_t place_in_line(const struct
 	return sas_load_relaxed_u64(&line->lock[2].key) == address ? 2 : 3;
 }
 
+/* It is not held, and the newest lock makes way for it, as far as that needs nothing but this thread's books. */
+static __attribute__((noinline)) int make_way(struct sas_newest *n, uint64_t address)
+{
+	struct sas_locks *locks = n->locks;
+
+	if (sas_held_find(locks, address))
+		return 0;
+	if (n->held.mode && !sas_held_has_room(locks))
+		return 0;
+	if (n->held.mode)
+		sas_held_push(locks, address);
+	return 1;
+}
+
 /* It is to be looked for, and nobody stands in its way. The key is read again after the word: see lock_table.h. */
 static inline __attribute__((always_inline)) int find_and_take(struct sas_newest *n, uint64_t address, unsigned mode)
 {
@@ -180,13 +194,13 @@ static inline __attribute__((always_inline)) int find_and_take(struct sas_newest
 	uint32_t i = place_in_line(line, address);
 	uint64_t word;
 
-	if (!LIKELY(i < SAS_LOCKS_PER_LINE && !n->held.mode))
+	if (!LIKELY(i < SAS_LOCKS_PER_LINE))
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
 	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
 		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;
-	if (!LIKELY(!n->locks->count) && sas_held_find(n->locks, address))
+	if (!LIKELY(!n->held.mode && !n->locks->count) && !make_way(n, address))
 		return 0;
 	if (!LIKELY(!sas_hold_needs_evidence(word, n->slot)))
 		sas_hold_save_evidence(n->locks->run, word);
@@ -211,7 +225,12 @@ int sas_lock_take_at_once(uint64_t address, unsigned mode)
 
 	if (!n)
 		return 0;
-	done = mode == SAS_HOLD_WRITE ? find_write(n, address) : mode == SAS_HOLD_READ ? find_read(n, address) : find_intent(n, address);
+	/* Once more, of what we hold: no store but our own. */
+	if (n->held.address == address && n->held.mode >= mode && n->word)
+		done = ++n->held.nested != 0;
+	else
+		done = mode == SAS_HOLD_WRITE ? find_write(n, address) :
+		       mode == SAS_HOLD_READ ? find_read(n, address) : find_intent(n, address);
 	sas_newest_end();
 	return done;
 }
@@ -265,7 +284,7 @@ static int give_in(struct sas_thread *t, const struct sas_region *r, uint64_t ad
 }
 
 /* What is held in a region that has been removed meanwhile is given back all the same. */
-int sas_lock_give(uint64_t address)
+static int give_slowly(uint64_t address)
 {
 	struct sas_region *r = region_of(address);
 	struct sas_thread *t = r ? sas_thread_fast(r) : NULL;
@@ -279,6 +298,23 @@ int sas_lock_give(uint64_t address)
 		sas_call_end(t);
 	}
 	return error == -EPERM ? sas_fail(EPERM, "this thread does not hold the lock %#llx", (unsigned long long)address) : error;
+}
+
+int sas_lock_give(uint64_t address)
+{
+	struct sas_newest *n = sas_newest_begin(address);
+	int error = 0;
+
+	if (!n)
+		return give_slowly(address);
+	if (n->held.address == address && n->word && n->held.nested) {
+		n->held.nested--;
+	} else {
+		sas_newest_settle();
+		error = give_once(n->locks, sas_held_find(n->locks, address));
+	}
+	sas_newest_end();
+	return error ? give_slowly(address) : 0;
 }
 
 unsigned sas_lock_held(uint64_t address)
@@ -295,6 +331,7 @@ uint32_t sas_locks_give_all(struct sas_locks *locks)
 	struct sas_held *held;
 	uint32_t count = 0;
 
+	sas_newest_settle();
 	for (; (held = sas_held_any(locks)) != NULL; count++) {
 		memset(held->count, 0, sizeof held->count);
 		held->nested = 0;

@@ -49,8 +49,8 @@ struct sas_locks {
  * two atomic operations it is the chain of dependent loads that costs.
  *
  * word: what the thread has stored in the lock's word, the last change of its slot. As no word comes back, one compare-and-swap
- * from it tells that the lock is as the thread left it: its key, its mark of death, its holders. A lock that is held with a word is held
- * once, and its counts are not kept. 0: somebody else has to look; sas_newest_settle().
+ * from it tells that the lock is as the thread left it: its key, its mark of death, its holders. While there is a word, `nested` says how
+ * often the lock is held beyond the first time, all in one mode, and there are no counts. 0: somebody else has to look; sas_newest_settle().
  */
 struct sas_newest {
 	struct sas_held held;
@@ -102,6 +102,8 @@ unsigned sas_lock_held(uint64_t address);
 struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address);
 /* The newest lock as the others are, with counts; its word is forgotten. */
 void sas_newest_settle(void);
+/* There is room for one more lock: sas_held_room() has nothing to do. */
+int sas_held_has_room(const struct sas_locks *locks);
 /* An entry for one more lock: the newest, whose content goes to its table. */
 struct sas_held *sas_held_push(struct sas_locks *locks, uint64_t address);
 /* It is not held any more. */

@@ -74,23 +74,20 @@ void sas_newest_settle(void)
 		return;
 	sas_newest.word = 0;
 	memset(held->count, 0, sizeof held->count);
-	held->nested = held->mode != SAS_HOLD_NONE;
 	if (held->mode)
-		held->count[held->mode - 1] = 1;
+		held->count[held->mode - 1] = ++held->nested;
 }
 
-/* It is none's: what it held is in its table, and its record is free. */
+/* What it holds goes to its table; a record that holds nothing is free again. */
 static void vacate(void)
 {
 	struct sas_locks *locks = sas_newest.locks;
 
-	if (!locks)
-		return;
 	if (sas_newest.held.mode)
 		insert(locks, &sas_newest.held);
-	else
+	else if (locks)
 		locks->free[locks->free_count++] = sas_newest.held.record;
-	memset(&sas_newest, 0, sizeof sas_newest);
+	memset(&sas_newest.held, 0, sizeof sas_newest.held);
 }
 
 static void forget_newest(const struct sas_locks *locks)
@@ -122,7 +119,8 @@ struct sas_held *sas_held_push(struct sas_locks *locks, uint64_t address)
 	sas_newest_settle();
 	if (sas_newest.locks != locks || held->mode) {
 		vacate();
-		sas_newest.locks = locks;
+		if (sas_newest.locks != locks)
+			sas_newest = (struct sas_newest){ .locks = locks };
 		held->record = locks->free[--locks->free_count];
 	}
 	held->address = address;
@@ -186,6 +184,11 @@ static int more_records(struct sas_region *r, struct sas_locks *locks)
 		locks->free[locks->free_count++] = &page[i - 1];
 	locks->records = records;
 	return 0;
+}
+
+int sas_held_has_room(const struct sas_locks *locks)
+{
+	return locks->count + locks->count / 2 <= locks->mask && locks->free_count;
 }
 
 int sas_held_room(struct sas_region *r, struct sas_membership *m)

@@ -82,7 +82,7 @@ static inline __attribute__((always_inline)) int sas_newest_give(uint64_t addres
 		return 0;
 	word = n->word;
 	from = n->held.mode;
-	if (LIKELY(n->held.address == address && word && from))
+	if (LIKELY(n->held.address == address && word && from && !n->held.nested))
 		done = from == SAS_HOLD_WRITE ? sas_newest_change(n, n->held.at, n->held.lock, SAS_HOLD_WRITE, SAS_HOLD_NONE, word,
 								  sas_hold_number_after(word)) :
 						sas_newest_change(n, n->held.at, n->held.lock, from, SAS_HOLD_NONE, word,
