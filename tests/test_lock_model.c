@@ -167,9 +167,13 @@ START_TEST(beside_another_process)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__     /* which would tell us the same as the comment below */
 static volatile unsigned long handled, refused;
 
-/* Its locks are the model's as well: what it leaves is as it was. */
+/*
+ * Not what a program may do: the calls are not async-signal-safe, and may allocate memory. But where the thread has its books
+ * already, they are refused or done, and what they leave is as it was.
+ */
 static void lock_in_handler(int number, siginfo_t *info, void *context)
 {
 	static unsigned turn;
@@ -191,6 +195,7 @@ START_TEST(beside_a_signal_handler)
 	struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
 
 	handled = refused = 0;
+	steps(1000);
 	help_handle(SIGALRM, lock_in_handler, SA_RESTART);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
 	steps(STEPS);
@@ -198,6 +203,7 @@ START_TEST(beside_a_signal_handler)
 	ck_assert_uint_gt(handled + refused, 0);
 }
 END_TEST
+#endif
 
 int main(void)
 {
@@ -207,6 +213,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, second_begin, second_end);
 	tcase_add_test(tc, one_thread_alone);
 	tcase_add_test(tc, beside_another_process);
+#ifndef __SANITIZE_THREAD__
 	tcase_add_test(tc, beside_a_signal_handler);
+#endif
 	return help_main(suite);
 }
