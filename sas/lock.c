@@ -317,13 +317,24 @@ int sas_lock_give(uint64_t address)
 	return error ? give_slowly(address) : 0;
 }
 
+/* Also in a signal handler that interrupted a call: it looks, and changes nothing. */
 unsigned sas_lock_held(uint64_t address)
 {
 	struct sas_region *r = region_of(address);
 	struct sas_locks *locks = r && sas_self && sas_thread_slot(sas_self, r) >= 0 ? sas_self->member[r->number].locks : NULL;
-	const struct sas_held *held = locks ? sas_held_find(locks, address) : NULL;
+	int depth = sas_here.depth;
+	const struct sas_held *held;
+	unsigned mode;
 
-	return held ? held->mode : SAS_HOLD_NONE;
+	if (!locks)
+		return SAS_HOLD_NONE;
+	sas_here.depth = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	held = sas_held_find(locks, address);
+	mode = held ? held->mode : SAS_HOLD_NONE;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	sas_here.depth = depth;
+	return mode;
 }
 
 uint32_t sas_locks_give_all(struct sas_locks *locks)

@@ -99,8 +99,10 @@ int sas_lock_give(uint64_t address);
 unsigned sas_lock_held(uint64_t address);
 
 /* --- lock_held.c: the bookkeeping of a thread */
+/* Its counts hold after sas_newest_settle(). */
 struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address);
-/* The newest lock as the others are, with counts; its word is forgotten. */
+/* The newest lock as the others are, with counts; its word is forgotten. Only inside a call: a signal handler that locks must
+ * not come between its stores, nor it between those of an interrupted call. */
 void sas_newest_settle(void);
 /* There is room for one more lock: sas_held_room() has nothing to do. */
 int sas_held_has_room(const struct sas_locks *locks);

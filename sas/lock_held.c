@@ -100,10 +100,8 @@ static void forget_newest(const struct sas_locks *locks)
 
 struct sas_held *sas_held_find(struct sas_locks *locks, uint64_t address)
 {
-	if (sas_newest.locks == locks && sas_newest.held.mode && sas_newest.held.address == address) {
-		sas_newest_settle();
+	if (sas_newest.locks == locks && sas_newest.held.mode && sas_newest.held.address == address)
 		return &sas_newest.held;
-	}
 	if (!locks->count)
 		return NULL;
 	for (uint32_t i = home_of(locks, address); locks->held[i].mode; i = (i + 1) & locks->mask)

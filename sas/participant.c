@@ -107,6 +107,8 @@ static void thread_end(void *arg)
 			sas_limbo_abandon(m->limbo);
 	}
 	sas_self = NULL;
+	/* Destructors that come later may still call: the notes point into the record. */
+	memset(sas_here.notes, 0, sizeof sas_here.notes);
 	if (!sas_here.depth && !t->seized)
 		free(t);
 }

@@ -114,7 +114,8 @@ static inline struct sas_note *sas_noted(const struct sas_region *r)
 {
 	struct sas_note *n = sas_note_of(r);
 
-	return !sas_here.depth && n->region == r && n->stamp == sas_stamp() ? n : 0;
+	/* NULL is no region: an empty note has it, and there may be no stamp yet. */
+	return !sas_here.depth && r && n->region == r && n->stamp == sas_stamp() ? n : 0;
 }
 static inline void sas_thread_done(void)
 {

@@ -108,6 +108,36 @@ START_TEST(exit_without_enter_gives_eperm)
 }
 END_TEST
 
+/* A key that was made after the library's: its destructor comes later. */
+static pthread_key_t late_key;
+static int late_result;
+
+static void enter_late(void *arg)
+{
+	(void)arg;
+	late_result = SASEpochEnter(region) | SASEpochExit(region);
+	SASThreadCleanUp();
+}
+
+static void *end_with_late_key(void *arg)
+{
+	must(SASEpochEnter(region) == 0 && SASEpochExit(region) == 0);
+	must(pthread_setspecific(late_key, &late_key) == 0);
+	return arg;
+}
+
+START_TEST(section_in_a_late_destructor_is_one_of_a_new_slot)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_key_create(&late_key, enter_late), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, end_with_late_key, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(late_result, 0);
+	ck_assert_uint_eq(epoch_info().readers, 0);
+}
+END_TEST
+
 START_TEST(sections_nest)
 {
 	for (int i = 0; i < 100; i++)
@@ -1117,6 +1147,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, bad_handles_and_arguments_are_refused);
 	tcase_add_test(t, exit_without_enter_gives_eperm);
 	tcase_add_test(t, sections_nest);
+	tcase_add_test(t, section_in_a_late_destructor_is_one_of_a_new_slot);
 	tcase_add_test(t, synchronize_in_section_gives_edeadlk);
 	tcase_add_test(t, call_waits_for_reader_of_other_thread);
 	tcase_add_test(t, call_waits_for_reader_of_other_process);
