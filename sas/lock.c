@@ -186,7 +186,8 @@ static __attribute__((noinline)) int make_way(struct sas_newest *n, uint64_t add
 	return 1;
 }
 
-/* It is to be looked for, and nobody stands in its way. The key is read again after the word: see lock_table.h. */
+/* It is to be looked for, and nobody stands in its way, or waits: then giving back would have to wake somebody. The key is read again
+ * after the word: see lock_table.h. */
 static inline __attribute__((always_inline)) int find_and_take(struct sas_newest *n, uint64_t address, unsigned mode)
 {
 	uint32_t bucket = sas_lock_bucket(address);
@@ -197,7 +198,8 @@ static inline __attribute__((always_inline)) int find_and_take(struct sas_newest
 	if (!LIKELY(i < SAS_LOCKS_PER_LINE))
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
-	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
+	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address &&
+		    !(word & SAS_LOCK_WAITS) && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
 		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;
 	if (!LIKELY(!n->held.mode && !n->locks->count) && !make_way(n, address))
