@@ -65,9 +65,14 @@ int help_valgrind(void)
 	return preloaded && strstr(preloaded, "vgpreload") != NULL;
 }
 
+int help_emulated(void)
+{
+	return getenv("SAS_TEST_EMULATED") != NULL;
+}
+
 int help_instrumented(void)
 {
-	return HELP_SANITIZED || help_valgrind();
+	return HELP_SANITIZED || help_valgrind() || help_emulated();
 }
 
 void *help_map(void *block, size_t size)

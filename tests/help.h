@@ -39,8 +39,10 @@ TCase *help_case(Suite *suite, const char *name);
 
 /* The size of a test by SAS_TEST_SIZE: ci, unset, long. */
 long help_size(long ci, long normal, long full);
-/* 1 under sanitizers and valgrind, where address space cannot be limited. */
+/* 1 under sanitizers, valgrind and emulators (run-aarch64), where address space cannot be limited. */
 int help_instrumented(void);
+/* Another processor is emulated: what /proc tells of threads is about the emulator, and threads are slow. */
+int help_emulated(void);
 /* Memcheck takes the first touch of a lazily mapped segment for a fault of the program. */
 int help_valgrind(void);
 /* There, map these bytes; gives block. */
