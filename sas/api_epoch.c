@@ -48,7 +48,8 @@ int SASEpochEnter(SASRegion_t region)
 	struct sas_region *r = region_of(region);
 	struct sas_thread *t = sas_thread_noted(r);
 
-	if (__builtin_expect(!t || sas_load_relaxed_u32(&r->epoch_fences) == SAS_FENCES_UNKNOWN, 0))
+	/* Acquire: what the section reads is read after whoever chose light fences has said so in the header (epoch.h). */
+	if (__builtin_expect(!t || sas_load_acquire_u32(&r->epoch_fences) == SAS_FENCES_UNKNOWN, 0))
 		return enter_slowly(r);
 	mark_inside(t);
 	sas_epoch_enter(r, &t->member[r->number]);
