@@ -47,7 +47,7 @@ command valgrind valgrind option
 command cmake cmake option
 command xz xz-utils build
 ROWS
-	test "$1" = ci || test "$1" = aarch64 && cat <<'ROWS'
+	test "$1" = aarch64 && cat <<'ROWS'
 command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu option
 command qemu-aarch64 qemu-user option
 ROWS
