@@ -746,7 +746,7 @@ int main(void)
 	help_add_death(tests, tiles_of_a_killed_process_are_found_when_space_runs_out);
 	tcase_add_test(tests, process_that_leaves_gives_back_for_its_threads);
 	tcase_add_test(tests, child_of_a_fork_does_not_use_its_parents_tiles);
-	tcase_add_test(tests, blocks_freed_by_other_processes_are_not_lost_by_kills);
+	help_add_death(tests, blocks_freed_by_other_processes_are_not_lost_by_kills);
 	suite_add_tcase(suite, tests);
 	return help_main(suite);
 }
