@@ -47,6 +47,10 @@ command valgrind valgrind option
 command cmake cmake option
 command xz xz-utils build
 ROWS
+	test "$1" = aarch64 && cat <<'ROWS'
+command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu option
+command qemu-aarch64 qemu-user option
+ROWS
 	:
 }
 
@@ -83,7 +87,7 @@ apt_install() {
 }
 
 # Install what is missing; elsewhere than on Debian and its kin, tell.
-ensure_packages() {	# build|tests|ci
+ensure_packages() {	# build|tests|ci|aarch64
 	missing=$(missing_packages "$1")
 	test -n "$missing" || return 0
 	if command -v apt-get > /dev/null 2>&1; then
@@ -155,19 +159,25 @@ print_totals() {
 	test "$failed" = 0
 }
 
-# What the sanitizer scripts share: a build of its own, with all that is compiled run at a CI size.
-# The directory that the caller names is kept, a temporary one is removed.
-sanitizer_run() {	# name directory "configure arguments" [make arguments]
-	name=$1 where=$2 arguments=$3
-	shift 3
+# Where a script builds: $where, the directory that the caller names, which is kept, or a temporary one, which is removed.
+# Tests take the size for CI there.
+own_build() {	# name directory
+	where=$2
 	if test -z "$where"; then
-		where=$(mktemp -d "${TMPDIR:-/tmp}/sasphere-$name.XXXXXX") || exit 1
+		where=$(mktemp -d "${TMPDIR:-/tmp}/sasphere-$1.XXXXXX") || exit 1
 		trap 'rm -rf "$where"' EXIT
 		trap 'exit 129' HUP INT TERM
 	fi
 	SAS_TEST_SIZE=${SAS_TEST_SIZE-ci}
 	export SAS_TEST_SIZE
 	mkdir -p "$where" && where=$(cd "$where" && pwd) || exit 1
+}
+
+# What the sanitizer scripts share: a build of its own, with all that is compiled run at a CI size.
+sanitizer_run() {	# name directory "configure arguments" [make arguments]
+	own_build "$1" "$2"
+	arguments=$3
+	shift 3
 	# shellcheck disable=SC2086
 	if (ensure_build "$where" $arguments); then
 		check_build "$where" gates= "$@"

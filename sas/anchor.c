@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "anchor.h"
 #include "err.h"
 #include "hash.h"
@@ -170,16 +169,14 @@ static int examine_header(const struct sas_m_anchor *a, struct sas_fault *fault)
 
 static int examine_features(const struct sas_m_anchor *a, struct sas_fault *fault)
 {
-	long page = sysconf(_SC_PAGESIZE);
-
 	if (a->incompat & ~SAS_M_INCOMPAT_KNOWN)
 		return fault_at(fault, AT(incompat), EPROTONOSUPPORT, "the region uses unknown features 0x%x",
 				a->incompat & ~SAS_M_INCOMPAT_KNOWN);
 	if (!is_power(a->page_size) || a->page_size < SAS_M_PAGE || a->page_size > SAS_M_MIN_SEGMENT)
 		return fault_at(fault, AT(page_size), EUCLEAN, "%u is not a page size", a->page_size);
-	if (a->page_size != (unsigned long)page)
+	if (a->page_size != SAS_M_PAGE)
 		return fault_at(fault, AT(page_size), EPROTONOSUPPORT,
-				"made for pages of %u bytes, here they have %ld", a->page_size, page);
+				"made of pages of %u bytes, this library knows %lu", a->page_size, SAS_M_PAGE);
 	if (a->mode & ~0777U)
 		return fault_at(fault, AT(mode), EUCLEAN, "0%o is not a file mode", a->mode);
 	if (a->durability > 2)

@@ -65,6 +65,12 @@ static inline uint64_t sas_map_bytes(uint64_t segment_size)
 	return bytes > SAS_M_PAGE ? bytes : SAS_M_PAGE;
 }
 
+/* File space is taken for whole pages of any machine: a store into a mapping may want all of its page's. */
+static inline uint64_t sas_round_space(uint64_t size)
+{
+	return (size + SAS_M_PAGE_MAX - 1) & ~(SAS_M_PAGE_MAX - 1);
+}
+
 /* Offset in the region of a segment's block map. */
 static inline uint64_t sas_map_of(const struct sas_m_anchor *a, uint64_t segment)
 {

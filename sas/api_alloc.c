@@ -111,14 +111,15 @@ static int has_signatures(uintptr_t address)
 static int is_readable(uintptr_t address, const struct bounds *bounds)
 {
 #ifdef MADV_POPULATE_READ
-	const uintptr_t page = address & ~(uintptr_t)(SAS_M_PAGE - 1);
+	uint64_t from = address, to = address + 1;
 	int error;
 #endif
 
 	if (bounds->in_region)
 		return SASMapAhead((const void *)address, sizeof(SASBlockHeader)) == 0;
 #ifdef MADV_POPULATE_READ
-	error = sas_port->madvise((void *)page, SAS_M_PAGE, MADV_POPULATE_READ);
+	sas_port_widen(&from, &to);
+	error = sas_port->madvise((void *)from, to - from, MADV_POPULATE_READ);
 	return error == 0 || error == -EINVAL;
 #else
 	return 1;

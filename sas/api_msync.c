@@ -15,7 +15,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "sasmsync.h"
 #include "sasregion.h"
@@ -45,7 +44,7 @@ static int is_in_region(uintptr_t first, uintptr_t last)
 /* Widen to pages, and map what is in a region. */
 static int prepare(const void *start, size_t size, struct range *range)
 {
-	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	const uintptr_t mask = (uintptr_t)sas_port->page_size() - 1;
 	uintptr_t first = (uintptr_t)start, end = first + size;
 
 	if (start == NULL || end < first || end > UINTPTR_MAX - mask)

@@ -61,4 +61,17 @@ static inline uint32_t sas_m_fetch_add_relaxed_u32(uint32_t *p, uint32_t v) { re
 
 static inline void sas_fence_seq_cst(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+/* Between two looks at a word that another processor will change: some tens of cycles. On ARM `yield` is no pause at all on
+ * most processors; `isb` takes about as long as x86's `pause`. */
+static inline void sas_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("isb" : : : "memory");
+#else
+	__asm__ __volatile__("" : : : "memory");
+#endif
+}
+
 #endif

@@ -208,13 +208,16 @@ static int take_space(struct backing *b)
 
 static int back_range(struct backing *b, uint64_t from, uint64_t size)
 {
+	uint64_t to = sas_round_space(from + size);
 	int error = 0;
 
-	if (from != b->to) {
+	from &= ~(SAS_M_PAGE_MAX - 1);
+	if (from < b->from || from > b->to) {
 		error = take_space(b);
 		b->from = from;
 	}
-	b->to = from + size;
+	if (to > b->to)
+		b->to = to;
 	return error;
 }
 

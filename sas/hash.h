@@ -12,6 +12,9 @@
 #include <stdint.h>
 
 #define XXH_INLINE_ALL
+/* It reads words by memcpy(). Where it thinks another way faster (gcc on ARM) it reads our structures through a type
+ * of its own, and the compiler may put that before the stores to them. */
+#define XXH_FORCE_MEMORY_ACCESS 0
 #include <xxhash.h>
 
 /* XXH64 with seed 0. */

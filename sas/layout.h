@@ -49,6 +49,7 @@
 #define SAS_M_UNIT_SHIFT 12
 #define SAS_M_UNIT (1UL << SAS_M_UNIT_SHIFT)
 #define SAS_M_PAGE 4096UL
+#define SAS_M_PAGE_MAX 65536UL                  /* a kernel's: file space is taken in multiples of it */
 #define SAS_M_MIN_SEGMENT (2UL << 20)
 #define SAS_M_MAX_SEGMENTS (1UL << 20)
 #define SAS_M_LOG_SIZE 4096UL
@@ -86,7 +87,7 @@ struct sas_m_anchor {
 	uint32_t format;
 	uint32_t endian;
 	uint32_t header_size;
-	uint32_t page_size;             /* of the machine that made it: segments are multiples of it */
+	uint32_t page_size;             /* SAS_M_PAGE, whatever the pages of the machine are */
 	uint32_t incompat, ro_compat, compat;
 	uint32_t mode;                  /* file mode of all its files */
 	uint8_t uuid[16];

@@ -44,7 +44,7 @@ static int take_latch(struct sas_run *run, uint32_t slot, uint32_t bucket)
 	for (int i = 0; i < LATCH_SPINS; i++, seen = 0) {
 		if (sas_cas_acq_rel_u32(latch, &seen, slot + 1))
 			return 0;
-		__builtin_ia32_pause();
+		sas_pause();
 	}
 	/* Who has waited does not know of the others that do. Signals may end each wait early. */
 	until = sas_port->now_ns() + LATCH_WAIT_NS;

@@ -164,7 +164,7 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 		return w->looks++ == 0 && look_for_dead(w, sas_port->now_ns()) ? 0 : too_late(w, lock);
 	if (sas_lock_rekeying(word) || w->spins < SPINS) {
 		for (unsigned i = 0; i < 1U << w->spins; i++)
-			__builtin_ia32_pause();
+			sas_pause();
 		w->spins += w->spins < SPINS;
 		return 0;
 	}

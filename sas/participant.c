@@ -516,14 +516,15 @@ static pthread_once_t started = PTHREAD_ONCE_INIT;
 
 static void start(void)
 {
-	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t size = sas_port->page_size();
+	void *page = sas_port->mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	static uint32_t always = 1;
 
 	sas_fork_word = &always;
 	if (!SAS_MAP_FAILED(page)) {
 		sas_fork_word = page;
 		*sas_fork_word = 1;
-		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
+		if (sas_port->madvise(page, size, MADV_WIPEONFORK) != 0)
 			sas_fork_word = &always;
 	}
 	pthread_key_create(&thread_key, thread_end);

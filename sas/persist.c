@@ -71,8 +71,7 @@ int sas_persist(struct sas_region *r, const void *address, size_t size)
 		write_back(from, to);
 		return 0;
 	}
-	from &= ~(SAS_M_PAGE - 1);
-	error = sas_port->msync((void *)from, to - from, MS_SYNC);
+	error = sas_port_write_back(address, size);
 	return error ? poison(r, error, "a change of its metadata") : 0;
 }
 

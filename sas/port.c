@@ -252,6 +252,11 @@ static int linux_futex_wake(const uint32_t *word, int count)
 	return (int)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
+static size_t linux_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static uint64_t linux_now_ns(void)
 {
 	struct timespec now;
@@ -308,6 +313,7 @@ const struct sas_port sas_port_linux = {
 	.getdents64 = linux_getdents64,
 	.futex_wait = linux_futex_wait,
 	.futex_wake = linux_futex_wake,
+	.page_size = linux_page_size,
 	.now_ns = linux_now_ns,
 	.now_real_ns = linux_now_real_ns,
 	.now_s = linux_now_s,
@@ -349,6 +355,22 @@ int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset
 		offset += (uint64_t)n;
 	}
 	return 0;
+}
+
+void sas_port_widen(uint64_t *from, uint64_t *to)
+{
+	uint64_t mask = sas_port->page_size() - 1;
+
+	*from &= ~mask;
+	*to = (*to + mask) & ~mask;
+}
+
+int sas_port_write_back(const void *address, size_t size)
+{
+	uint64_t from = (uintptr_t)address, to = from + size;
+
+	sas_port_widen(&from, &to);
+	return sas_port->msync((void *)from, to - from, MS_SYNC);
 }
 
 int sas_port_is(int fd, dev_t device, ino_t inode)

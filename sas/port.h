@@ -50,6 +50,7 @@ struct sas_port {
 	/* 0: woken, or *word was not `expected`; -ETIMEDOUT; -EINTR. Between processes. */
 	int (*futex_wait)(const uint32_t *word, uint32_t expected, uint64_t nanoseconds);
 	int (*futex_wake)(const uint32_t *word, int count);     /* how many */
+	size_t (*page_size)(void);                      /* the kernel's pages: 4, 16 or 64 KiB. (h) */
 	uint64_t (*now_ns)(void);                       /* CLOCK_MONOTONIC */
 	uint64_t (*now_real_ns)(void);                  /* CLOCK_REALTIME */
 	uint64_t (*now_s)(void);                        /* CLOCK_REALTIME, seconds since 1970 */
@@ -64,6 +65,10 @@ extern const struct sas_port sas_port_linux;
 /* Whole transfers: retry short counts; -EIO where the file ends early. */
 int sas_port_pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset);
+/* Widen [*from, *to) to whole pages of the kernel, which mappings and the calls on them are made of. (h) */
+void sas_port_widen(uint64_t *from, uint64_t *to);
+/* msync(MS_SYNC) of the pages that hold these bytes. */
+int sas_port_write_back(const void *address, size_t size);
 /* Is fd (still) this file? A program that closes all descriptors gets our numbers for its own files. (h) */
 int sas_port_is(int fd, dev_t device, ino_t inode);
 /* Close it only then. (h) */

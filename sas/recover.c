@@ -341,7 +341,7 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 		}
 		from = unit;
 	} while (more);
-	return sas_port->msync(map.entries, map.units * sizeof map.entries[0], MS_SYNC);
+	return sas_port_write_back(map.entries, map.units * sizeof map.entries[0]);
 }
 
 static int free_retired(struct sas_region *r, const struct sas_map *map, const struct sas_tile *tile)

@@ -259,7 +259,7 @@ static int fill_anchor(int fd, void *arg)
 	a->mode = (unsigned)st.st_mode & 07777;
 	error = take_space(fd, 0, a->anchor_size);
 	if (!error)
-		error = take_space(fd, a->map_offset, sas_map_bytes(a->segment_size));
+		error = take_space(fd, a->map_offset, sas_round_space(sas_map_bytes(a->segment_size)));
 	if (!error)
 		error = write_state(fd);
 	if (!error)

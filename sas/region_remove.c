@@ -129,7 +129,7 @@ static int open_and_lock(struct sas_region *r, int *fd)
 static void stamp_dead(struct sas_region *r)
 {
 	sas_m_store_release_u32(&r->state->life, SAS_M_LIFE_DEAD);
-	sas_port->msync((void *)((uintptr_t)r->state & ~(SAS_M_PAGE - 1)), SAS_M_PAGE, MS_SYNC);
+	sas_port_write_back(r->state, sizeof *r->state);
 }
 
 static int remove_locked(struct sas_region *r)

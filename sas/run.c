@@ -165,8 +165,13 @@ static int fill(int fd, uint64_t offset, uint64_t size)
 
 int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size)
 {
-	int fd = sas_run_fd(r, run), error = fd < 0 ? fd : sas_port->fallocate(fd, 0, offset, size);
+	uint64_t from = offset, to = offset + size;
+	int fd = sas_run_fd(r, run), error = fd < 0 ? fd : 0;
 
+	/* A store into the mapping wants space for all of the kernel's page. */
+	sas_port_widen(&from, &to);
+	if (!error)
+		error = sas_port->fallocate(fd, 0, from, to - from);
 	return error == -EOPNOTSUPP ? fill(fd, offset, size) : error;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,9 +66,22 @@ int help_valgrind(void)
 	return preloaded && strstr(preloaded, "vgpreload") != NULL;
 }
 
+int help_emulated(void)
+{
+	return getenv("SAS_TEST_EMULATED") != NULL;
+}
+
+int help_marks_deaths(void)
+{
+	void *head;
+	size_t size;
+
+	return syscall(SYS_get_robust_list, 0, &head, &size) == 0 || errno != ENOSYS;
+}
+
 int help_instrumented(void)
 {
-	return HELP_SANITIZED || help_valgrind();
+	return HELP_SANITIZED || help_valgrind() || help_emulated();
 }
 
 void *help_map(void *block, size_t size)

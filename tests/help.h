@@ -39,8 +39,14 @@ TCase *help_case(Suite *suite, const char *name);
 
 /* The size of a test by SAS_TEST_SIZE: ci, unset, long. */
 long help_size(long ci, long normal, long full);
-/* 1 under sanitizers and valgrind, where address space cannot be limited. */
+/* 1 under sanitizers, valgrind and emulators (run-aarch64), where address space cannot be limited. */
 int help_instrumented(void);
+/* Another processor is emulated: what /proc tells of threads is about the emulator, and threads are slow. */
+int help_emulated(void);
+/* The kernel marks the robust mutexes of the dead: qemu-user does not tell it of them, so there no death is noticed at once. */
+int help_marks_deaths(void);
+/* A test of what the living do for the dead, left out where nobody knows of them. */
+#define help_add_death(c, test) do { if (help_marks_deaths()) tcase_add_test(c, test); } while (0)
 /* Memcheck takes the first touch of a lazily mapped segment for a fault of the program. */
 int help_valgrind(void);
 /* There, map these bytes; gives block. */

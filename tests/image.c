@@ -163,7 +163,7 @@ void image_make(struct image *m, uint64_t segments)
 		.format = SAS_M_FORMAT,
 		.endian = SAS_M_ENDIAN,
 		.header_size = sizeof(*a),
-		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
+		.page_size = SAS_M_PAGE,
 		.mode = 0640,
 		.uuid = "fifteen letters",
 		.base = IMAGE_BASE,

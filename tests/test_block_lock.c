@@ -471,8 +471,8 @@ int main(void)
 	tcase_add_test(classic, seize_keeps_others_out_until_release);
 	tcase_add_test(classic, seize_allows_holder_block_calls);
 	tcase_add_test(classic, seize_refuses_holder_calls_on_participants);
-	tcase_add_test(classic, seize_of_dead_holder_is_taken_over);
-	tcase_add_test(classic, seize_after_death_in_call_does_not_hang);
+	help_add_death(classic, seize_of_dead_holder_is_taken_over);
+	help_add_death(classic, seize_after_death_in_call_does_not_hang);
 	tcase_add_test(classic, leave_while_seized_lets_go);
 	tcase_add_test(classic, remove_while_seized_lets_go);
 	tcase_add_test(classic, reset_while_seized_lets_go);

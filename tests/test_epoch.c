@@ -1152,7 +1152,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, call_waits_for_reader_of_other_thread);
 	tcase_add_test(t, call_waits_for_reader_of_other_process);
 	tcase_add_test(t, later_reader_does_not_hold_back);
-	tcase_add_test(t, killed_reader_is_not_waited_for);
+	help_add_death(t, killed_reader_is_not_waited_for);
 	tcase_add_test(t, stopped_reader_is_named_and_limit_refuses);
 	tcase_add_test(t, limit_counts_calls_and_frees_together);
 	tcase_add_test(t, call_may_use_the_library_and_defer);
@@ -1167,7 +1167,7 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, retired_block_is_in_use_until_freed_and_cannot_be_freed_twice);
 	tcase_add_test(t, many_frees_are_freed_inline);
 	tcase_add_test(t, many_frees_are_held_and_freed_later);
-	tcase_add_test(t, frees_of_ended_threads_and_dead_processes_are_freed_by_others);
+	help_add_death(t, frees_of_ended_threads_and_dead_processes_are_freed_by_others);
 	tcase_add_test(t, next_joiner_frees_what_all_the_dead_left);
 	tcase_add_test(t, first_joiner_after_all_died_frees);
 	tcase_add_test(t, first_joiner_without_the_run_file_frees);
@@ -1178,8 +1178,8 @@ static Suite *epoch_suite(void)
 	tcase_add_test(t, more_than_a_thousand_participants);
 	tcase_add_test(t, readers_never_see_a_node_that_was_ended);
 	tcase_add_test(t, reader_never_sees_what_a_look_has_ended);
-	tcase_add_test(t, readers_of_other_processes_never_see_a_block_of_somebody_else);
-	tcase_add_test(t, storm_of_kills_loses_no_retired_block);
+	help_add_death(t, readers_of_other_processes_never_see_a_block_of_somebody_else);
+	help_add_death(t, storm_of_kills_loses_no_retired_block);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -163,12 +163,11 @@ static void give_memory_back(void **had)
 /* Use up all memory; a list of what was had. NULL where that cannot be. */
 static void **exhaust_memory(void)
 {
-	const char *preloaded = getenv("LD_PRELOAD");
 	struct rlimit none;
 	void **had = NULL, **block;
 
-	/* The limit would hold for valgrind itself. */
-	if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL)
+	/* The limit would hold for valgrind itself, and an emulator does not pass it on. */
+	if (help_instrumented())
 		return NULL;
 	getrlimit(RLIMIT_AS, &memory_limit);
 	none = memory_limit;

@@ -318,7 +318,7 @@ int main(void)
 	tcase_add_test(c, child_is_a_participant_of_its_own);
 	tcase_add_test(c, leave_of_child_is_not_parents);
 	tcase_add_test(c, child_outlives_leave_of_parent);
-	tcase_add_test(c, parent_killed_while_child_lives_is_recovered);
+	help_add_death(c, parent_killed_while_child_lives_is_recovered);
 	tcase_add_test(c, child_holds_nothing_of_parent);
 #ifndef __SANITIZE_THREAD__     /* which does not support a fork beside running threads */
 	tcase_add_test(c, fork_while_threads_are_inside_calls);

@@ -891,7 +891,7 @@ int main(void)
 	tcase_set_timeout(lack, 120);
 	tcase_add_loop_test(each, step_with_one_fault_fails_clearly_or_succeeds, 0, 2 * STEPS);
 	tcase_add_test(lack, life_on_file_systems_that_lack_something);
-	tcase_add_test(lack, temporary_file_of_a_dead_maker_disappears_at_the_next_join);
+	help_add_death(lack, temporary_file_of_a_dead_maker_disappears_at_the_next_join);
 	tcase_add_test(lack, temporary_file_of_a_living_maker_stays);
 	tcase_add_test(lack, segment_made_beside_a_removal_is_no_orphan);
 	tcase_add_test(lack, join_with_few_descriptors_fails_with_emfile_or_works);

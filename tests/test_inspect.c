@@ -54,7 +54,7 @@ START_TEST(compute_gives_a_valid_anchor_for_every_geometry)
 			a->format = SAS_M_FORMAT;
 			a->endian = SAS_M_ENDIAN;
 			a->header_size = sizeof(*a);
-			a->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+			a->page_size = SAS_M_PAGE;
 			a->base = IMAGE_BASE;
 			a->region_size = (1UL << r) + (1UL << s);
 			a->segment_size = 1UL << s;

@@ -447,9 +447,9 @@ int main(void)
 	tcase_add_test(crowd, remove_and_reset_beside_joins_and_allocations);
 	tcase_add_test(crowd, remove_by_path_beside_joins);
 	tcase_add_test(killed, creator_killed_anywhere_leaves_a_place_to_create);
-	tcase_add_test(killed, joiner_killed_anywhere_leaves_a_whole_region);
-	tcase_add_test(killed, who_resets_and_removes_killed_anywhere);
-	tcase_add_test(killed, living_go_on_while_others_are_killed);
+	help_add_death(killed, joiner_killed_anywhere_leaves_a_whole_region);
+	help_add_death(killed, who_resets_and_removes_killed_anywhere);
+	help_add_death(killed, living_go_on_while_others_are_killed);
 	suite_add_tcase(s, crowd);
 	suite_add_tcase(s, killed);
 	return help_main(s);

@@ -740,13 +740,13 @@ int main(void)
 	tcase_add_test(tests, seizing_works_where_the_kernel_has_no_membarrier);
 	tcase_add_test(tests, seizing_without_membarrier_is_refused_beside_those_that_have_it);
 	tcase_add_test(tests, seizer_waits_for_calls_without_a_lock);
-	tcase_add_test(tests, seizer_does_not_wait_for_the_dead);
-	tcase_add_test(tests, seizer_that_dies_lets_go);
-	tcase_add_test(tests, tiles_of_a_killed_process_are_free);
-	tcase_add_test(tests, tiles_of_a_killed_process_are_found_when_space_runs_out);
+	help_add_death(tests, seizer_does_not_wait_for_the_dead);
+	help_add_death(tests, seizer_that_dies_lets_go);
+	help_add_death(tests, tiles_of_a_killed_process_are_free);
+	help_add_death(tests, tiles_of_a_killed_process_are_found_when_space_runs_out);
 	tcase_add_test(tests, process_that_leaves_gives_back_for_its_threads);
 	tcase_add_test(tests, child_of_a_fork_does_not_use_its_parents_tiles);
-	tcase_add_test(tests, blocks_freed_by_other_processes_are_not_lost_by_kills);
+	help_add_death(tests, blocks_freed_by_other_processes_are_not_lost_by_kills);
 	suite_add_tcase(suite, tests);
 	return help_main(suite);
 }

@@ -736,9 +736,9 @@ int main(void)
 	tcase_add_test(c, any_address_is_a_lock);
 	tcase_add_test(c, regions_have_locks_of_their_own);
 	tcase_add_test(c, one_thread_holds_many);
-	tcase_add_test(c, many_locks_of_a_dead_thread_are_given_back);
+	help_add_death(c, many_locks_of_a_dead_thread_are_given_back);
 	tcase_add_test(c, a_thousand_threads_read);
 	tcase_add_test(c, a_million_addresses_take_bounded_memory);
-	tcase_add_test(c, full_table_has_room_for_new_addresses);
+	help_add_death(c, full_table_has_room_for_new_addresses);
 	return help_main(suite);
 }

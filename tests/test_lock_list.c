@@ -253,7 +253,7 @@ int main(void)
 	tcase_add_test(tc, lists_refuse_bad_arguments);
 	tcase_add_test(tc, list_of_own_locks_is_ordered_and_shows_the_strongest_mode);
 	tcase_add_test(tc, list_shows_a_waiter_and_since_when);
-	tcase_add_test(tc, list_shows_the_dead_until_they_are_recovered);
+	help_add_death(tc, list_shows_the_dead_until_they_are_recovered);
 	tcase_add_test(tc, printing_tells_of_table_and_locks);
 	return help_main(suite);
 }

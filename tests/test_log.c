@@ -624,7 +624,7 @@ int main(void)
 	tcase_add_test(c, recover_of_active_log_undoes);
 	tcase_add_test(c, recover_of_committed_log_redoes);
 	tcase_add_test(c, recover_after_half_a_recovery_gives_same_bytes);
-	tcase_add_test(c, recover_finishes_intents_of_dead_processes);
+	help_add_death(c, recover_finishes_intents_of_dead_processes);
 	tcase_add_test(c, join_finishes_intents_of_dead_processes);
 	tcase_add_test(c, abort_frees_blocks_of_intent);
 	tcase_add_test(c, commit_keeps_blocks_of_intent);

@@ -204,7 +204,6 @@ struct model {
 };
 static struct model before, after;
 static unsigned char zero[UNITS];       /* 1 all zero, 2 the first 4 KiB of what begins there */
-static unsigned long stores_seen, steps_seen;
 static volatile int broken;
 
 static int tile_agrees(const struct sas_tile *t, const struct model *m)
@@ -261,6 +260,7 @@ __attribute__((noinline)) static void make_call(void)
 }
 
 #if defined(__x86_64__)
+static unsigned long stores_seen, steps_seen;
 static uint32_t last_words[UNITS];
 
 static void after_instruction(int number, siginfo_t *info, void *context)
