@@ -71,7 +71,6 @@ static int publish(struct sas_region *r, const struct sas_map *map, uint64_t uni
 		error = sas_block_clear_head(r, offset);
 	if (error)
 		return error;
-	sas_fence(r);
 	sas_tile_use(map, unit, order, generation);
 	error = sas_persist(r, entry, sizeof *entry);
 	if (error)
@@ -224,7 +223,6 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	if (!error && state == SAS_M_NEVER && *segment >= r->anchor.maps) {
 		sas_tile_free(&map, *segment, 0, SAS_M_DIRTY);
 		error = sas_persist(r, &r->table[*segment], sizeof r->table[0]);
-		sas_fence(r);
 	}
 	if (!error)
 		error = write_map(r, *segment, state);
@@ -232,7 +230,6 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 		give_segments(r, *segment, 0);
 		return error;
 	}
-	sas_fence(r);
 	/* Publish: the map is whole. A death before leaves a free segment. */
 	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
 	sas_index_carved(r, *segment);
