@@ -19,19 +19,15 @@
 
 /* --- failures */
 
-static int poison(struct sas_region *r, int error, const char *what)
+static int is_poisoned(const struct sas_region *r)
 {
-	if (r->run)
-		sas_store_release_u32(&r->run->header->poisoned, 1);
-	return sas_fail(EIO, "%s: %s could not be synced (%s); what was stored since the last sync may not be "
-			"safe; all must leave the region and join it again", r->path, what, strerror(-error));
+	return r->run && sas_load_acquire_u32(&r->run->header->poisoned);
 }
 
 static int refuse_sync(struct sas_region *r)
 {
-	if (r->run && sas_load_acquire_u32(&r->run->header->poisoned))
-		return sas_fail(EIO, "%s: an earlier sync failed; all must leave the region and join it again", r->path);
-	return 0;
+	return is_poisoned(r) ? sas_fail(EIO, "%s: an earlier sync failed; all must leave the region and join it again",
+					 r->path) : 0;
 }
 
 int sas_refuse_poisoned(struct sas_region *r)
@@ -39,8 +35,8 @@ int sas_refuse_poisoned(struct sas_region *r)
 	return r->anchor.durability == SASDurability__PROCESS ? 0 : refuse_sync(r);
 }
 
-/* From here until end_sync() nobody else is told of an error. Without SAS.run nobody writes. */
-static int begin_sync(struct sas_region *r)
+/* Without SAS.run nobody writes. */
+static int lock(struct sas_region *r)
 {
 	int died, error;
 
@@ -52,23 +48,35 @@ static int begin_sync(struct sas_region *r)
 		sas_rank_give(SAS_RANK_SYNC);
 		return sas_fail(-error, "%s/" SAS_RUN_NAME ": the lock of syncs cannot be taken: %s", r->path, strerror(-error));
 	}
-	error = refuse_sync(r);
-	if (error) {
-		sas_run_unlock(&r->run->header->sync_lock);
-		sas_rank_give(SAS_RANK_SYNC);
-	}
-	return error;
+	return 0;
+}
+
+static void unlock(struct sas_region *r)
+{
+	if (!r->run)
+		return;
+	sas_run_unlock(&r->run->header->sync_lock);
+	sas_rank_give(SAS_RANK_SYNC);
+}
+
+/* From here until end_sync() nobody else is told of an error. */
+static int begin_sync(struct sas_region *r)
+{
+	int error = lock(r);
+
+	if (error || !is_poisoned(r))
+		return error;
+	unlock(r);
+	return refuse_sync(r);
 }
 
 static int end_sync(struct sas_region *r, int error, const char *what)
 {
-	if (error)
-		error = poison(r, error, what);
-	if (r->run) {
-		sas_run_unlock(&r->run->header->sync_lock);
-		sas_rank_give(SAS_RANK_SYNC);
-	}
-	return error;
+	if (error && r->run)
+		sas_store_release_u32(&r->run->header->poisoned, 1);
+	unlock(r);
+	return error ? sas_fail(EIO, "%s: %s could not be synced (%s); what was stored since the last sync may not be safe; "
+				"all must leave the region and join it again", r->path, what, strerror(-error)) : 0;
 }
 
 /* The pages of [from, to), which are mapped for writing: msync passes over other mappings. */
@@ -82,7 +90,7 @@ static int sync_mapped(struct sas_region *r, uintptr_t from, uintptr_t to, const
 	return end_sync(r, sas_port->msync((void *)from, to - from, MS_SYNC), what);
 }
 
-static int sync_fd(struct sas_region *r, int fd, const char *what)
+int sas_sync_file(struct sas_region *r, int fd, const char *what)
 {
 	int error = begin_sync(r);
 
@@ -179,7 +187,7 @@ static int sync_in_segment(struct sas_region *r, uint64_t offset, uint64_t size)
 	error = open_segment(r, n, &fd);
 	if (error)
 		return error;
-	error = sync_fd(r, fd, name);
+	error = sas_sync_file(r, fd, name);
 	sas_port->close(fd);
 	return error;
 }
@@ -195,7 +203,7 @@ int sas_sync(struct sas_region *r)
 		return error;
 	dir = sas_region_dir(r);
 	return dir < 0 ? sas_fail(-dir, "%s: cannot be opened to be synced: %s", r->path, strerror(-dir))
-		       : sync_fd(r, dir, "the directory");
+		       : sas_sync_file(r, dir, "the directory");
 }
 
 static int start_in_segment(struct sas_region *r, uint64_t offset, uint64_t size)

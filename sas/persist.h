@@ -42,6 +42,8 @@ int sas_persist(struct sas_region *r, const void *address, size_t size);
 /* --- whatever the durability, and whoever stored it */
 /* Every file of the region, and the directory. */
 int sas_sync(struct sas_region *r);
+/* What an open file of the region, or its directory, has. */
+int sas_sync_file(struct sas_region *r, int fd, const char *what);
 /* The bytes of a range, in segments that are there; or (!wait) begin to. */
 int sas_sync_range(struct sas_region *r, uint64_t offset, uint64_t size, int wait);
 /* After a failed sync, and when nobody writes: all data once more, so that what is not on the disk is dirty again; and sync. */
