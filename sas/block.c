@@ -95,8 +95,10 @@ static void uncarve_empty(struct sas_region *r, struct sas_buddy *table)
 		    b->free_units + own != b->units)
 			continue;
 		sas_index_forget(r, n);
-		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. */
+		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. Durable before a block
+		 * covers it (M2); what fails here fails when that is published. */
 		sas_tile_free(&map, n, 0, SAS_M_DIRTY);
+		sas_persist(r, &r->table[n], sizeof r->table[n]);
 		sas_buddy_give(table, n, 0);
 	}
 }

@@ -76,9 +76,11 @@ static uint32_t record_check(const struct sas_m_record *record)
 int sas_intent_begin(struct sas_region *r, uint64_t slot, struct sas_intent *intent)
 {
 	struct sas_m_log *log = sas_log_at(r, slot);
+	/* An intent that could not be made durable is still in the log, for recovery. */
+	int error = log ? sas_refuse_poisoned(r) : -EUCLEAN;
 
-	if (!log)
-		return -EUCLEAN;
+	if (error)
+		return error;
 	intent->region = r;
 	intent->log = log;
 	/* The log is IDLE: what is stored before ACTIVE means nothing yet. */

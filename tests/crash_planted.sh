@@ -154,7 +154,7 @@ plant commit-late log.c '/^int sas_intent_commit(/,/^}/ s/^\t\tsas_m_store_relea
 &/' crash_step redo 'those before it are|was at'
 
 # A segment's name is not synced before the table says that it is there.
-plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_port->fsync(dir);//' \
+plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_sync_file(.*//' \
 	crash_power '1 2 3' 'the file is missing' normal
 
 # SASSync() leaves out all segments but the first.
