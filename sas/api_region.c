@@ -398,6 +398,28 @@ int SASSync(SASRegion_t region)
 	return sas_err_edge(sas_call_result(t, region, sas_sync(region)));
 }
 
+/* Whether all of it lies in one region, mapped where its pointers say. */
+static int find_range(const void *address, size_t size, struct sas_region **r)
+{
+	*r = sas_region_of((uintptr_t)address);
+	if (!*r || size > (*r)->end - (uintptr_t)address)
+		return sas_fail(EFAULT, "%zu bytes at %p are not in a region that this process has joined", size, address);
+	return 0;
+}
+
+int SASSyncRange(const void *address, size_t size)
+{
+	struct sas_region *r;
+	struct sas_thread *t;
+	int error = find_range(address, size, &r);
+
+	if (!error)
+		error = sas_call_begin(r, 0, &t);
+	if (error)
+		return sas_err_edge(error);
+	return sas_err_edge(sas_call_result(t, r, sas_sync_range(r, (uintptr_t)address - r->base, size, 1)));
+}
+
 int SASRegionRecover(SASRegion_t region)
 {
 	struct sas_thread *t;
