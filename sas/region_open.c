@@ -276,8 +276,12 @@ static int recover_retired(struct sas_region *r, const struct sas_living *living
 static int forgive(struct sas_region *r)
 {
 	sas_u32_t *poisoned = &r->run->header->poisoned;
-	int error = sas_load_acquire_u32(poisoned) ? sas_rewrite(r) : 0;
+	int error;
 
+	if (!sas_load_acquire_u32(poisoned))
+		return 0;
+	sas_note(SAS_ERR_WARNING, "%s: a sync failed earlier; all data are written again", r->path);
+	error = sas_rewrite(r);
 	if (!error)
 		sas_store_release_u32(poisoned, 0);
 	return error;
