@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sasmsync.h - write back, drop or read ahead ranges of a region: msync(2) and madvise(2) with the
- * range widened to pages. All give 0, or -1 and errno of the system call. Data is never lost.
+ * sasmsync.h - write back, drop or read ahead ranges of a region, widened to pages. Sizes are bytes. All give 0,
+ * or -1 and errno. Data is never lost. Thread-safe, not async-signal-safe. Page: sasMsyncWrite(3).
  */
 #ifndef SASPHERE_SASMSYNC_H
 #define SASPHERE_SASMSYNC_H

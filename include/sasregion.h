@@ -136,6 +136,9 @@ extern __C__ const void *SASRegionAddress (SASRegion_t region, const void *addre
 /* All that was stored before the call is on stable storage when it gives 0. After a failure, EIO
  * until the region is joined again. */
 extern __C__ int SASSync (SASRegion_t region);
+/* The same for the bytes of a range in one region: cheap on persistent memory, and without the other files. EFAULT:
+ * there is no such range. */
+extern __C__ int SASSyncRange (const void *address, size_t size);
 /* Complete or roll back what dead participants left. How many, or -1. */
 extern __C__ int SASRegionRecover (SASRegion_t region);
 

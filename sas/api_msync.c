@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_msync.c - msync(2) and madvise(2) for ranges of a region. Layer 4.
+ * api_msync.c - write-back and advice for ranges of a region. Layer 4.
  *
  * A lazily mapped region is a reservation where nothing has been touched yet, and advice to a
  * reservation would be lost, so what the range covers is mapped first. Dropping pages loses nothing
  * in a region, because its mappings are shared; elsewhere, where memory may be private, the kernel is
  * asked to page it out instead.
  *
- * Locks: none. Crash: nothing is changed.
+ * MS_ASYNC does nothing on Linux but to trust the kernel's own time. In a region write-back is begun by
+ * sync_file_range(2).
+ *
+ * Locks: sync_lock (persist.h). Crash: nothing is changed.
  */
 #include <config.h>
 
@@ -20,8 +23,10 @@
 #include "sasregion.h"
 
 #include "err.h"
+#include "persist.h"
 #include "port.h"
 #include "region.h"
+#include "runtime.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21         /* since Linux 5.4 */
@@ -30,15 +35,21 @@
 struct range {
 	void *start;
 	size_t size;
-	int in_region;
+	struct sas_region *region;      /* NULL: other memory */
 };
 
-/* Whether all of it is addresses of one region that is mapped at them. */
-static int is_in_region(uintptr_t first, uintptr_t last)
+/* All of it is addresses of one region that is mapped at them, or none of it. */
+static int find_region(struct range *range)
 {
-	const struct sas_region *r = sas_region_of(first);
+	uintptr_t first = (uintptr_t)range->start, last = first + range->size - 1;
+	struct sas_region *r = sas_region_of(first);
 
-	return r != NULL && r->memory == r->base && sas_region_of(last) == r;
+	if (sas_region_of(last) != r)
+		return sas_fail(EFAULT, "%zu bytes at %p begin or end outside a region", range->size, range->start);
+	if (r && r->memory != r->base)
+		return sas_fail(EFAULT, "%s: is mapped elsewhere than at %p", r->path, range->start);
+	range->region = r;
+	return 0;
 }
 
 /* Widen to pages, and map what is in a region. */
@@ -53,8 +64,10 @@ static int prepare(const void *start, size_t size, struct range *range)
 	end = (end + mask) & ~mask;
 	range->start = (void *)first;
 	range->size = size == 0 ? 0 : end - first;
-	range->in_region = size > 0 && is_in_region(first, end - 1);
-	if (range->in_region && SASMapAhead(range->start, range->size) != 0)
+	range->region = NULL;
+	if (size > 0 && find_region(range) != 0)
+		return -EFAULT;
+	if (range->region && SASMapAhead(range->start, range->size) != 0)
 		return sas_fail(errno, "cannot map %zu bytes at %p: %s", range->size, range->start,
 				strerror(errno));
 	return 0;
@@ -70,10 +83,18 @@ static int advise(const struct range *range, int advice)
 			strerror(-error));
 }
 
+/* Of a region whose sync failed nothing is written back. */
 static int write_back(const struct range *range, int async)
 {
-	int error = sas_port->msync(range->start, range->size, async ? MS_ASYNC : MS_SYNC);
+	struct sas_region *r = range->region;
+	struct sas_thread *t;
+	int error = r ? sas_call_begin(r, 0, &t) : 0;
 
+	if (error)
+		return error;
+	if (r)
+		return sas_call_result(t, r, sas_sync_range(r, (uintptr_t)range->start - r->base, range->size, !async));
+	error = sas_port->msync(range->start, range->size, async ? MS_ASYNC : MS_SYNC);
 	if (error == 0)
 		return 0;
 	return sas_fail(-error, "cannot write back %zu bytes at %p: %s", range->size, range->start,
@@ -82,7 +103,7 @@ static int write_back(const struct range *range, int async)
 
 static int drop(const struct range *range)
 {
-	return advise(range, range->in_region ? MADV_DONTNEED : MADV_PAGEOUT);
+	return advise(range, range->region ? MADV_DONTNEED : MADV_PAGEOUT);
 }
 
 static int prepare_and_advise(const void *start, size_t size, int advice)

@@ -228,6 +228,22 @@ void *SASRegionFinder(SASRegion_t region)
 	return (void *)(uintptr_t)sas_m_load_acquire_u64(&region->state->finder);
 }
 
+static int set_finder(struct sas_region *r, uint64_t finder)
+{
+	uint64_t *word = &r->state->finder, old;
+	int error = sas_refuse_poisoned(r);
+
+	if (error)
+		return error;
+	old = sas_m_load_acquire_u64(word);
+	/* One store: before it the old root, after it the new one. Pairs with the acquire in SASRegionFinder(). */
+	sas_m_store_release_u64(word, finder);
+	error = sas_persist(r, word, sizeof *word);
+	if (error)
+		sas_m_cas_acq_rel_u64(word, finder, old);
+	return error;
+}
+
 int SASRegionSetFinder(SASRegion_t region, void *finder)
 {
 	struct sas_thread *t;
@@ -237,11 +253,7 @@ int SASRegionSetFinder(SASRegion_t region, void *finder)
 		error = sas_call_begin(region, SAS_CALL_WRITE, &t);
 	if (error)
 		return sas_err_edge(error);
-	/* One store: before it the old root, after it the new one. Pairs with the acquire in SASRegionFinder(). */
-	sas_m_store_release_u64(&region->state->finder, (uintptr_t)finder);
-	error = sas_persist(region, &region->state->finder, sizeof region->state->finder);
-	sas_call_end(t);
-	return sas_err_edge(error);
+	return sas_err_edge(sas_call_result(t, region, set_finder(region, (uintptr_t)finder)));
 }
 
 /* --- blocks */
@@ -384,6 +396,28 @@ int SASSync(SASRegion_t region)
 	if (error)
 		return sas_err_edge(error);
 	return sas_err_edge(sas_call_result(t, region, sas_sync(region)));
+}
+
+/* Whether all of it lies in one region, mapped where its pointers say. */
+static int find_range(const void *address, size_t size, struct sas_region **r)
+{
+	*r = sas_region_of((uintptr_t)address);
+	if (!*r || size > (*r)->end - (uintptr_t)address)
+		return sas_fail(EFAULT, "%zu bytes at %p are not in a region that this process has joined", size, address);
+	return 0;
+}
+
+int SASSyncRange(const void *address, size_t size)
+{
+	struct sas_region *r;
+	struct sas_thread *t;
+	int error = find_range(address, size, &r);
+
+	if (!error)
+		error = sas_call_begin(r, 0, &t);
+	if (error)
+		return sas_err_edge(error);
+	return sas_err_edge(sas_call_result(t, r, sas_sync_range(r, (uintptr_t)address - r->base, size, 1)));
 }
 
 int SASRegionRecover(SASRegion_t region)

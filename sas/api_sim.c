@@ -161,8 +161,12 @@ static void set_list_mode(uint32_t mode)
 
 	if (!r || sas_err_edge(error))
 		return;
-	sas_m_store_release_u32(&r->state->list_mode, mode);
-	sas_err_edge(sas_persist(r, &r->state->list_mode, sizeof mode));
+	error = sas_refuse_poisoned(r);
+	if (!error) {
+		sas_m_store_release_u32(&r->state->list_mode, mode);
+		error = sas_persist(r, &r->state->list_mode, sizeof mode);
+	}
+	sas_err_edge(error);
 	sas_call_end(t);
 }
 

@@ -71,7 +71,6 @@ static int publish(struct sas_region *r, const struct sas_map *map, uint64_t uni
 		error = sas_block_clear_head(r, offset);
 	if (error)
 		return error;
-	sas_fence(r);
 	sas_tile_use(map, unit, order, generation);
 	error = sas_persist(r, entry, sizeof *entry);
 	if (error)
@@ -96,8 +95,10 @@ static void uncarve_empty(struct sas_region *r, struct sas_buddy *table)
 		    b->free_units + own != b->units)
 			continue;
 		sas_index_forget(r, n);
-		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. */
+		/* Publish: nothing of it is in use. Its map is written anew before it is carved again. Durable before a block
+		 * covers it (M2); what fails here fails when that is published. */
 		sas_tile_free(&map, n, 0, SAS_M_DIRTY);
+		sas_persist(r, &r->table[n], sizeof r->table[n]);
 		sas_buddy_give(table, n, 0);
 	}
 }
@@ -224,7 +225,6 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 	if (!error && state == SAS_M_NEVER && *segment >= r->anchor.maps) {
 		sas_tile_free(&map, *segment, 0, SAS_M_DIRTY);
 		error = sas_persist(r, &r->table[*segment], sizeof r->table[0]);
-		sas_fence(r);
 	}
 	if (!error)
 		error = write_map(r, *segment, state);
@@ -232,7 +232,6 @@ static int carve(struct sas_intent *intent, uint64_t size, uint64_t *segment)
 		give_segments(r, *segment, 0);
 		return error;
 	}
-	sas_fence(r);
 	/* Publish: the map is whole. A death before leaves a free segment. */
 	sas_tile_use(&map, *segment, SAS_M_ORDER_CARVED, 0);
 	sas_index_carved(r, *segment);

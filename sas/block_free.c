@@ -41,10 +41,8 @@ static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit
 		sas_tile_use(map, unit, order, sas_entry_generation(used));
 		return error;
 	}
-	if (sas_block_clear_head(r, offset) == 0) {
-		sas_fence(r);
+	if (sas_block_clear_head(r, offset) == 0)
 		sas_tile_free(map, unit, order, SAS_M_FREED);
-	}
 	return 0;
 }
 

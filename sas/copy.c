@@ -311,6 +311,18 @@ static int fill_anchor(int fd, void *arg)
 	return copy_content(arg, 0, fd);
 }
 
+/* Of the directory that we made. Who may not open the parent relies on its file system. */
+static int sync_parent(const struct copy *c)
+{
+	int error, fd = sas_port->openat(c->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fd == -EACCES ? 0 : fd;
+	error = sas_port->fsync(fd);
+	sas_port->close(fd);
+	return error;
+}
+
 /* The copy is a region when the anchor has its name. */
 static int copy_anchor(struct copy *c)
 {
@@ -325,6 +337,8 @@ static int copy_anchor(struct copy *c)
 		return error;
 	c->anchored = 1;
 	error = sas_port->fsync(c->dir);
+	if (!error && c->made)
+		error = sync_parent(c);
 	return error ? sas_fail(-error, "%s: cannot be synced: %s", c->to, strerror(-error)) : 0;
 }
 

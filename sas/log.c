@@ -76,9 +76,11 @@ static uint32_t record_check(const struct sas_m_record *record)
 int sas_intent_begin(struct sas_region *r, uint64_t slot, struct sas_intent *intent)
 {
 	struct sas_m_log *log = sas_log_at(r, slot);
+	/* An intent that could not be made durable is still in the log, for recovery. */
+	int error = log ? sas_refuse_poisoned(r) : -EUCLEAN;
 
-	if (!log)
-		return -EUCLEAN;
+	if (error)
+		return error;
 	intent->region = r;
 	intent->log = log;
 	/* The log is IDLE: what is stored before ACTIVE means nothing yet. */
@@ -112,7 +114,6 @@ static int append(struct sas_intent *intent, uint32_t type, uint64_t where, cons
 	sas_m_store_release_u32(&log->used, used + size);
 	if (type != SAS_M_RECORD_REINDEX)       /* the index does not outlive a power cut */
 		error = sas_persist(intent->region, log, sizeof *log + log->used);
-	sas_fence(intent->region);
 	return error;
 }
 
@@ -165,6 +166,7 @@ static struct sas_m_record *next_record(struct sas_region *r, struct sas_m_log *
 	return record;
 }
 
+/* Durable with the fence of end(). */
 static int restore(struct sas_region *r, const struct sas_m_record *record)
 {
 	int error;
@@ -179,7 +181,7 @@ static int restore(struct sas_region *r, const struct sas_m_record *record)
 	if (error)
 		return error;
 	memcpy(sas_at(r, record->where), record + 1, record->length);
-	return sas_persist(r, sas_at(r, record->where), record->length);
+	return sas_write_back(r, sas_at(r, record->where), record->length);
 }
 
 static int replay_one(struct sas_region *r, const struct sas_m_record *record, uint32_t state)
@@ -272,7 +274,8 @@ static int persist_changed(struct sas_region *r, struct sas_m_log *log)
 
 	while (!error && (record = next_record(r, log, &at)))
 		if (record->type == SAS_M_RECORD_UNDO)
-			error = sas_persist(r, sas_at(r, record->where), record->length);
+			error = sas_write_back(r, sas_at(r, record->where), record->length);
+	sas_fence(r);
 	return error;
 }
 
@@ -283,7 +286,6 @@ int sas_intent_commit(struct sas_intent *intent)
 	int error = r->anchor.durability != SASDurability__PROCESS ? persist_changed(r, log) : 0;
 
 	if (!error && has_type(r, log, SAS_M_RECORD_REDO)) {
-		sas_fence(r);
 		/* The store that decides: before it recovery undoes, after it recovery redoes. */
 		sas_m_store_release_u32(&log->state, SAS_M_LOG_COMMITTED);
 		error = sas_persist(r, log, sizeof *log);

@@ -31,11 +31,9 @@ int sas_log_grow(struct sas_region *r, uint64_t slot)
 	if (!error) {
 		memset(sas_at(r, offset), 0, r->anchor.log_chunk_size);
 		error = sas_persist(r, sas_at(r, offset), r->anchor.log_chunk_size);
-		sas_fence(r);
 	}
-	if (!error) {
+	if (!error)
 		error = sas_intent_redo(&intent, &r->state->log_chunk[i], &offset, sizeof offset);
-	}
 	if (error) {
 		sas_intent_abort(&intent);
 		return error;

@@ -408,6 +408,12 @@ static int register_locked(struct sas_region *r)
 	/* The new slot does not say that our readers have light fences. */
 	sas_store_release_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	r->generation = next_generation(r);
+	/* No other process may get it after a power cut: blocks in use carry it. */
+	error = p->read_only ? 0 : sas_persist(r, r->state, sizeof *r->state);
+	if (error) {
+		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
+		return error;
+	}
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
 	/* Publish: with it token and generation are there. Pairs with enter(). */

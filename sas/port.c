@@ -213,6 +213,11 @@ static int linux_msync(void *address, size_t size, int flags)
 	return UNINTERRUPTED(msync(address, size, flags));
 }
 
+static int linux_sync_file_range(int fd, uint64_t offset, uint64_t size)
+{
+	return UNINTERRUPTED(sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE));
+}
+
 static int linux_madvise(void *address, size_t size, int advice)
 {
 	return UNINTERRUPTED(madvise(address, size, advice));
@@ -306,6 +311,7 @@ const struct sas_port sas_port_linux = {
 	.munmap = linux_munmap,
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
+	.sync_file_range = linux_sync_file_range,
 	.madvise = linux_madvise,
 	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,

@@ -42,6 +42,7 @@ struct sas_port {
 	int (*munmap)(void *address, size_t size);
 	int (*mprotect)(void *address, size_t size, int protection);
 	int (*msync)(void *address, size_t size, int flags);
+	int (*sync_file_range)(int fd, uint64_t offset, uint64_t size);  /* SYNC_FILE_RANGE_WRITE: begins to write, and does not wait */
 	int (*madvise)(void *address, size_t size, int advice);                         /* (h) */
 	int (*membarrier)(int command);                 /* MEMBARRIER_CMD_... */
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);

@@ -12,6 +12,7 @@
 #define SAS_RANK_TABLE 3U
 #define SAS_RANK_BLOCK 5U
 #define SAS_RANK_GROW 6U
+#define SAS_RANK_SYNC 7U
 
 #ifdef SAS_DEBUG
 void sas_rank_take(unsigned rank);

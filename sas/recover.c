@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <string.h>
 #include "block.h"
 #include "epoch.h"
@@ -341,7 +340,7 @@ static int doubt_map(struct sas_region *r, uint64_t n)
 		}
 		from = unit;
 	} while (more);
-	return sas_port_write_back(map.entries, map.units * sizeof map.entries[0]);
+	return sas_persist(r, map.entries, map.units * sizeof map.entries[0]);
 }
 
 static int free_retired(struct sas_region *r, const struct sas_map *map, const struct sas_tile *tile)
@@ -396,5 +395,6 @@ int sas_recover_boot(struct sas_region *r)
 		else if (tile.state != SAS_M_USED || is_retired(&tile)) /* also where the file is, but not its table entry */
 			sas_tile_free(&map, tile.head, tile.order, SAS_M_DIRTY);
 	}
-	return error;
+	/* Before a block covers what was retired (M2). */
+	return error ? error : sas_persist(r, r->table, r->segments * sizeof r->table[0]);
 }

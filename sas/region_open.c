@@ -24,6 +24,7 @@
 #include "err.h"
 #include "index.h"
 #include "numa.h"
+#include "persist.h"
 #include "port.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -270,6 +271,22 @@ static int recover_retired(struct sas_region *r, const struct sas_living *living
 	return error;
 }
 
+/* A sync failed while others wrote, who have left. Pages that never reached the disk may count as written: they
+ * are made dirty again, or the next sync would pass them over. */
+static int forgive(struct sas_region *r)
+{
+	sas_u32_t *poisoned = &r->run->header->poisoned;
+	int error;
+
+	if (!sas_load_acquire_u32(poisoned))
+		return 0;
+	sas_note(SAS_ERR_WARNING, "%s: a sync failed earlier; all data are written again", r->path);
+	error = sas_rewrite(r);
+	if (!error)
+		sas_store_release_u32(poisoned, 0);
+	return error;
+}
+
 int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 {
 	int error = 0;
@@ -280,8 +297,9 @@ int sas_region_begin_use(struct sas_region *r, const struct sas_living *living)
 		return error;
 	/* Whatever happened to the files while nobody wrote does not matter: every index is built again. */
 	sas_fetch_add_relaxed_u32(&r->run->header->index_epoch, 1);
-	sas_store_relaxed_u32(&r->run->header->poisoned, 0);
-	error = recover_media(r);
+	error = forgive(r);
+	if (!error)
+		error = recover_media(r);
 	if (!error)
 		error = recover_retired(r, living);
 	/* Recovery may have built some, before all was freed that it frees. */

@@ -78,6 +78,9 @@ static int delete_files(int dir, const char *path, const struct sas_m_anchor *an
 
 	if (!error)
 		error = sas_file_sweep(dir);
+	/* Segments whose anchor is gone would be taken for half a copy: they go first, also for a power cut. */
+	if (!error)
+		error = sas_port->fsync(dir);
 	if (!error)
 		error = sas_port->unlinkat(dir, SAS_ANCHOR_NAME, 0);
 	return error && error != -ENOENT ? sas_fail(-error, "%s: not all files could be deleted: %s", path,
@@ -126,6 +129,8 @@ static int open_and_lock(struct sas_region *r, int *fd)
 	return error;
 }
 
+/* Before a file goes: what a power cut leaves then is a dead region, and no damaged one. A disk that fails keeps nobody from
+ * removing a region from it. */
 static void stamp_dead(struct sas_region *r)
 {
 	sas_m_store_release_u32(&r->state->life, SAS_M_LIFE_DEAD);
@@ -184,6 +189,8 @@ static int remove_inspected(struct sas_inspect *in, int fd, int force)
 		return sas_fail(EBUSY, "%s: %u processes have joined it", in->path, in->alive);
 	if (!error)
 		error = sas_port_pwrite_all(fd, &dead, sizeof dead, SAS_M_PAGE + offsetof(struct sas_m_state, life));
+	if (!error)
+		error = sas_port->fsync(fd);
 	if (error)
 		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be written: %s", in->path, strerror(-error));
 	return destroy(in->dir, in->path, fd, &in->anchor);

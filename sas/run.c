@@ -242,7 +242,8 @@ static int usable(const struct sas_region *r, const struct sas_run *run, uint64_
 	return sas_m_load_acquire_u64(&h->magic) == SAS_RUN_MAGIC && h->layout == sas_run_layout() &&
 	       memcmp(h->boot_id, boot, 16) == 0 && memcmp(h->uuid, r->anchor.uuid, 16) == 0 &&
 	       h->generation == r->anchor.generation && h->device == run->device && h->inode == run->inode &&
-	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && is_sound(&h->grow_lock) && slots_sound(run, file_size);
+	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && is_sound(&h->grow_lock) &&
+	       is_sound(&h->sync_lock) && slots_sound(run, file_size);
 }
 
 int sas_run_is_held(const pthread_mutex_t *lock)
@@ -283,6 +284,8 @@ static int make_header(struct sas_region *r, struct sas_run *run)
 		error = sas_run_make_lock(&h->block_lock);
 	if (!error)
 		error = sas_run_make_lock(&h->grow_lock);
+	if (!error)
+		error = sas_run_make_lock(&h->sync_lock);
 	sas_store_relaxed_u32(&h->index_epoch, 1);
 	if (!error)
 		sas_m_store_release_u64(&h->magic, SAS_RUN_MAGIC);

@@ -11,7 +11,8 @@
  *
  * Locks (see runtime.h for the order): table_lock covers the slots' allocation, the top counts, and
  * the transitions of `clean` in the anchor. block_lock covers the maps and everything in the index area. grow_lock
- * covers the file space of pages and lock lines, and the chaining of lines.
+ * covers the file space of pages and lock lines, and the chaining of lines. sync_lock keeps the kernel's news of a failed sync
+ * with the one who notes it in `poisoned`.
  * Crash: the locks are robust. The slots are changed so that each single store leaves them whole;
  * the index is covered by the REINDEX intent of the thread that changes it; line_link tells whether a line has been chained.
  */
@@ -55,6 +56,7 @@ struct sas_run_header {
 	sas_u32_t epoch_begun;          /* 1: since it was formatted a first writer has freed what was retired before */
 	sas_u32_t epoch_orphans;        /* 1: a thread died: it may have left pages of deferred frees */
 	pthread_mutex_t grow_lock __attribute__((aligned(64)));
+	pthread_mutex_t sync_lock __attribute__((aligned(64)));         /* persist.h */
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
 	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
 	sas_u64_t dirty_owner;          /* the holder that died */
@@ -197,7 +199,7 @@ int sas_run_lock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
 /* Does a living thread hold it? By its first word, the futex, which the kernel marks when the owner dies. */
 int sas_run_is_held(const pthread_mutex_t *lock);
-/* grow_lock, the last one in the order. */
+/* grow_lock. */
 int sas_run_grow_lock(struct sas_region *r);
 void sas_run_grow_unlock(struct sas_region *r);
 

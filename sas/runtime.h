@@ -10,6 +10,7 @@
  *   5  block_lock        SAS.run: maps and index
  *   6  a bucket's latch  SAS.run: places in the table of address locks; no two at once (lock_table.h)
  *   7  grow_lock         SAS.run: file space of pages and lock lines
+ *   8  sync_lock         SAS.run: a sync, until its failure is noted (persist.h)
  * Beside these, of this process: helper_lock (epoch_helper.c), under which none of them is taken; and a limbo's lock
  * (epoch_defer.h), which may be taken under any of them, and under which nothing is taken.
  *

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include "anchor.h"
 #include "err.h"
+#include "lines.h"
 #include "numa.h"
 #include "persist.h"
 #include "port.h"
@@ -149,6 +150,8 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 	void *want = sas_at(r, n << r->segment_shift), *got;
 	int kind = r->anchor.durability == SASDurability__PMEM ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 
+	if (r->anchor.durability == SASDurability__PMEM && !sas_lines)
+		return -EOPNOTSUPP;
 	/* Over our own reservation, or where nothing may be. */
 	got = sas_port->mmap(want, r->segment_size, protection,
 			     kind | (r->reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE), fd, 0);
@@ -187,6 +190,7 @@ static const char *cause(int error)
 	case -EPERM: return "its owner, group or mode differ from those of " SAS_ANCHOR_NAME;
 	case -ELOOP: return "it is a symbolic link";
 	case -ESTALE: return "the region's directory has gone";
+	case -EOPNOTSUPP: return "it cannot be mapped as persistent memory (MAP_SYNC)";
 	default: return strerror(-error);
 	}
 }
@@ -315,9 +319,9 @@ int sas_segment_make(struct sas_region *r, uint64_t n)
 		return error;
 	/* The name must be on the disk before the table says that it is there, whatever the durability: a region that
 	 * misses a file cannot be opened. */
-	error = sas_port->fsync(dir);
+	error = sas_sync_file(r, dir, "the directory");
 	if (error)
-		return sas_fail(-error, "%s: cannot be synced: %s", r->path, strerror(-error));
+		return error;
 	/* Publish: a death before leaves a whole file that take_over() accepts. Pairs with the
 	 * acquire in sas_segment_present(). */
 	sas_m_store_release_u32(&r->table[n].file, SAS_M_SEGMENT_PRESENT);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include "err.h"
 #include "index.h"
+#include "persist.h"
 #include "port.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -79,6 +80,9 @@ static int take_in(struct sas_region *r, uint64_t n, uint64_t first, uint64_t la
 		for (; first < end; first++)
 			backed[first / 64] |= 1ULL << (first % 64);
 	}
+	/* After a power cut as well, a block in use has its space. */
+	if (fd >= 0 && !error && r->anchor.durability != SASDurability__PROCESS)
+		error = sas_sync_file(r, fd, "file space");
 	if (fd >= 0)
 		sas_port->close(fd);
 	return error;
@@ -170,7 +174,7 @@ static int return_from(struct sas_region *r, uint64_t n, int all, uint64_t *byte
 				continue;
 			error = punch(r, n, fd, offset, size, bytes);
 			if (!error && r->anchor.durability != SASDurability__PROCESS)
-				error = sas_port->fsync(fd);    /* the hole, before NEVER says zero */
+				error = sas_sync_file(r, fd, "a hole"); /* before NEVER says zero */
 			if (!error)
 				sas_tile_forget(&map, (uint64_t)u, 1ULL << k);
 		}

@@ -96,7 +96,7 @@ plant publish-first-leased lease.c '/^uint64_t sas_lease_take(/,/^}/ s/^\tif (sa
 	if (sas_entry_state(was) == SAS_M_DIRTY)/' crash_step alloc-cut 'does not begin with zeros'
 
 # FREED says that the head is zero before it is.
-plant freed-first block_free.c '/^static int retire(/,/^}/ s/^\tif (sas_block_clear_head(r, offset) == 0) {/\tsas_tile_free(map, unit, order, SAS_M_FREED);\
+plant freed-first block_free.c '/^static int retire(/,/^}/ s/^\tif (sas_block_clear_head(r, offset) == 0)$/\tsas_tile_free(map, unit, order, SAS_M_FREED);\
 &/' crash_step free-large 'first page of free space holds a byte'
 
 # The same for one that goes into the thread's hand.
@@ -154,13 +154,20 @@ plant commit-late log.c '/^int sas_intent_commit(/,/^}/ s/^\t\tsas_m_store_relea
 &/' crash_step redo 'those before it are|was at'
 
 # A segment's name is not synced before the table says that it is there.
-plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_port->fsync(dir);//' \
+plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_sync_file(.*//' \
 	crash_power '1 2 3' 'the file is missing' normal
 
 # SASSync() leaves out all segments but the first.
-plant sync-left-out persist.c '/^int sas_sync(/,/^}/ s/^\t\terror = sas_port->fsync(fd)/\
-		error = n ? 0 : sas_port->fsync(fd)/' \
+plant sync-left-out persist.c '/^int sas_sync(/,/^}/ s/n < r->segments/n < 1/' \
 	crash_power '1 2 3' 'content was synced|is lost|map entry of the block' normal
+
+# A call on persistent memory returns while its last line is under way.
+plant fence-left-out persist.c '/^int sas_persist(/,/^}/ s/^\tsas_fence(r);//' \
+	crash_power '1 2' 'pmem.*(is lost|map entry of the block|was freed and is in use|an intent|the finder)' normal
+
+# The anchor of a region that is reset goes before the names of its segments have gone for good.
+plant removal-unsynced region_remove.c '/^static int delete_files(/,/^}/ s/^\t\terror = sas_port->fsync(dir);/\t\terror = 0;/' \
+	crash_power '6 3' 'holds no region' normal
 
 # The bytes that an intent changed are not synced before its log forgets them.
 plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!error/\twhile (0/' \

@@ -5,7 +5,7 @@
  * The process is stepped; at sampled stores, and before and after each sync, the disk as a cut may leave it
  * is written to a directory, under another boot's id, and joined by a fresh process.
  *
- * crash_power [SEED...]: these alone, with both durabilities.
+ * crash_power [SEED...]: these alone, with all durabilities.
  */
 #include <config.h>
 
@@ -32,6 +32,8 @@ struct power_size {
 	unsigned rarity;        /* one image in so many points */
 };
 
+static const char *const durabilities[] = { "process", "disk", "pmem" };
+
 struct power {
 	struct scene *scene;
 	struct promises *promises;
@@ -49,7 +51,7 @@ static struct power_size test_size(void)
 		return (struct power_size){ .seeds = 200, .calls = 80, .rarity = 4 };
 	if (text && strcmp(text, "ci") == 0)
 		return (struct power_size){ .seeds = 1, .calls = 30, .rarity = 60 };
-	return (struct power_size){ .seeds = 8, .calls = 60, .rarity = 16 };
+	return (struct power_size){ .seeds = 6, .calls = 60, .rarity = 16 };
 }
 
 /* --- one cut */
@@ -96,17 +98,22 @@ static void cut(struct power *p)
 		p->joined += s->verdict == 1;
 		p->refused += s->verdict == 2;
 	} else if (p->failures++ < TELL) {
-		printf("FAIL %s, seed %u, cut in %s: %s\n", p->promises->disk ? "disk" : "process", p->seed,
+		printf("FAIL %s, seed %u, cut in %s: %s\n", durabilities[p->promises->durability], p->seed,
 		       p->promises->doing, s->sentence);
 	}
 }
 
 /* --- one process at work */
 
-static void operate(struct power *p, const char *path)
+/* Works on a region; or copies it, which is at rest in `from`. */
+static void operate(struct power *p, const char *path, const char *from)
 {
+	promise_port(p->promises);
 	watch_begin();
-	promise_work(p->scene, p->promises, path);
+	if (from)
+		promise_copy(p->scene, p->promises, from, path);
+	else
+		promise_work(p->scene, p->promises, path);
 	watch_end();
 	_exit(0);
 }
@@ -121,7 +128,7 @@ static void step_through(struct power *p, struct watch *w)
 		if (event == WATCH_STOPPED || event == WATCH_GONE)
 			break;
 		if (event == WATCH_CALL) {
-			int early = disk_draw(&p->disk, p->size.rarity * 2) == 0;
+			int early = w->call.number == PROMISE_SETTLED || disk_draw(&p->disk, p->size.rarity * 2) == 0;
 
 			if (early)
 				cut(p);
@@ -145,29 +152,50 @@ static void step_through(struct power *p, struct watch *w)
 	}
 }
 
-static void run(struct power *p, unsigned seed, int disk)
+static void watch_work(struct power *p, const char *path, const char *from)
 {
-	char path[PATH_MAX];
 	struct watch w;
 	int pid;
 
-	store_make(path, "work");
-	memset(p->promises, 0, sizeof *p->promises);
-	p->promises->disk = disk;
-	p->promises->seed = p->seed = seed;
-	p->promises->calls = p->size.calls;
-	p->promises->region_size = SEGMENTS * SEGMENT;
-	p->promises->segment_size = SEGMENT;
-	disk_init(&p->disk, path, SCENE_BASE, SEGMENT, seed + 1000);
+	disk_init(&p->disk, path, SCENE_BASE, SEGMENT, p->seed + 1000, p->promises->durability == SASDurability__PMEM);
 	pid = scene_fork(3600);
 	if (pid == 0)
-		operate(p, path);
+		operate(p, path, from);
 	if (watch_attach(&w, pid) != 0)
 		store_give_up("cannot watch", "the process");
 	w.quick = 1;
 	step_through(p, &w);
 	p->syncs += p->disk.syncs;
 	disk_free(&p->disk);
+}
+
+/* What the source has is promised of its copy, once that is there, whatever the durability. */
+static void run_copy(struct power *p, const char *from)
+{
+	char path[PATH_MAX];
+
+	store_make(path, "copy");
+	p->promises->copying = p->promises->strict = 1;
+	p->promises->exists = 0;
+	watch_work(p, path, from);
+}
+
+static void run(struct power *p, unsigned seed, sas_durability_t durability)
+{
+	char path[PATH_MAX];
+	uint64_t failures = p->failures;
+
+	store_make(path, "work");
+	memset(p->promises, 0, sizeof *p->promises);
+	p->promises->durability = durability;
+	p->promises->strict = durability != SASDurability__PROCESS;
+	p->promises->seed = p->seed = seed;
+	p->promises->calls = p->size.calls;
+	p->promises->region_size = SEGMENTS * SEGMENT;
+	p->promises->segment_size = SEGMENT;
+	watch_work(p, path, NULL);
+	if (p->failures == failures)
+		run_copy(p, path);
 }
 
 /* --- all */
@@ -197,16 +225,16 @@ static int test(int argc, char **argv)
 
 	printf("%-10s %8s %7s %8s %8s %8s %8s %8s %8s %8s\n", "durability", "points", "syncs", "images",
 	       "clean", "torn", "none", "joined", "EUCLEAN", "failed");
-	for (int disk = 0; disk < 2; disk++) {
+	for (sas_durability_t d = SASDurability__PROCESS; d <= SASDurability__PMEM; d++) {
 		memset(&p, 0, sizeof p);
 		p.scene = scene;
 		p.promises = promises;
 		p.size = test_size();
 		for (int i = 1; i < argc; i++)
-			run(&p, (unsigned)atoi(argv[i]), disk);
+			run(&p, (unsigned)atoi(argv[i]), d);
 		for (unsigned seed = 1; argc < 2 && seed <= p.size.seeds; seed++)
-			run(&p, seed, disk);
-		print_line(&p, disk ? "disk" : "process");
+			run(&p, seed, d);
+		print_line(&p, durabilities[d]);
 		failures += p.failures;
 	}
 	return failures != 0;

@@ -23,7 +23,8 @@ unsigned disk_draw(struct disk *d, unsigned below)
 	return (d->random >> 8) % below;
 }
 
-void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segment_size, unsigned seed)
+void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segment_size, unsigned seed,
+	       int lines)
 {
 	struct stat st;
 
@@ -36,6 +37,7 @@ void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segmen
 	d->segment_size = segment_size;
 	d->room = segment_size + PAGE;
 	d->random = seed;
+	d->lines = lines;
 }
 
 void disk_free(struct disk *d)
@@ -43,6 +45,8 @@ void disk_free(struct disk *d)
 	for (unsigned i = 0; i < d->file_count; i++)
 		free(d->files[i].safe);
 	d->file_count = 0;
+	free(d->pending);
+	d->pending = NULL;
 }
 
 /* --- files */
@@ -147,6 +151,14 @@ static int has_name(const struct disk_name *names, unsigned count, const struct 
 	return 0;
 }
 
+static int is_taken(const struct disk_name *names, unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return 1;
+	return 0;
+}
+
 /* --- syncs */
 
 static void note_fsync(struct disk *d, const struct watch *w, int number)
@@ -196,8 +208,61 @@ static void note_msync(struct disk *d, uintptr_t address, uint64_t size)
 	}
 }
 
+/* --- lines */
+
+static void add_pending(struct disk *d, const struct disk_line *line)
+{
+	if (d->pending_count == d->pending_room) {
+		d->pending_room = d->pending_room ? 2 * d->pending_room : 64;
+		d->pending = realloc(d->pending, d->pending_room * sizeof *d->pending);
+		if (!d->pending)
+			store_give_up("no memory for", "lines");
+	}
+	d->pending[d->pending_count++] = *line;
+}
+
+static void note_lines(struct disk *d, uintptr_t from, uint64_t size)
+{
+	for (uint64_t at = (from & ~(DISK_LINE - 1)) - d->base; at < from + size - d->base; at += DISK_LINE) {
+		struct disk_line line = { .at = at % d->segment_size };
+		char name[32];
+		struct stat st;
+		int fd;
+
+		snprintf(name, sizeof name, "SAS%05lX.DAT", at / d->segment_size);
+		fd = open_name(d, name, &st);
+		if (fd < 0 || pread(fd, line.bytes, DISK_LINE, (off_t)line.at) != (ssize_t)DISK_LINE)
+			store_give_up("cannot write back lines of", name);
+		close(fd);
+		line.inode = st.st_ino;
+		add_pending(d, &line);
+	}
+}
+
+static void note_fence(struct disk *d)
+{
+	for (size_t i = 0; i < d->pending_count; i++)
+		memcpy(get_file(d, d->pending[i].inode)->safe + d->pending[i].at, d->pending[i].bytes, DISK_LINE);
+	d->pending_count = 0;
+}
+
+static int note_memory(struct disk *d, const struct watch *w)
+{
+	if (w->call.number != SYS_msync)
+		return 0;
+	if (w->call.argument[2] == DISK_LINES)
+		note_lines(d, w->call.argument[0], w->call.argument[1]);
+	else if (w->call.argument[2] == DISK_FENCE)
+		note_fence(d);
+	else
+		return 0;
+	return 1;
+}
+
 int disk_note_call(struct disk *d, const struct watch *w)
 {
+	if (d->lines && note_memory(d, w))
+		return 1;
 	if (w->call.result != 0)
 		return 0;
 	switch (w->call.number) {
@@ -224,6 +289,7 @@ void disk_write_back(struct disk *d)
 {
 	struct disk_name names[DISK_FILES];
 	unsigned count = read_names(d, names), keep = 1 + disk_draw(d, 4);
+	uint64_t grain = d->lines ? DISK_LINE : PAGE;
 	char *now = malloc(d->room);
 	struct stat st;
 
@@ -237,9 +303,9 @@ void disk_write_back(struct disk *d)
 			continue;
 		read_now(fd, now, d->room);
 		close(fd);
-		for (uint64_t at = 0; at < d->room; at += PAGE)
-			if (memcmp(f->safe + at, now + at, PAGE) != 0 && disk_draw(d, keep + 1) == 0)
-				memcpy(f->safe + at, now + at, PAGE);
+		for (uint64_t at = 0; at < d->room; at += grain)
+			if (memcmp(f->safe + at, now + at, grain) != 0 && disk_draw(d, keep + 1) == 0)
+				memcpy(f->safe + at, now + at, grain);
 	}
 	if (disk_draw(d, 8) == 0)
 		d->name_count = read_names(d, d->names);
@@ -248,14 +314,22 @@ void disk_write_back(struct disk *d)
 
 enum mixture { OLD, NEW, PAGES, SECTORS, MORE_SECTORS, MIXTURES };
 
-/* now becomes what the cut leaves of the file. */
-static void mix(struct disk *d, const struct disk_file *f, char *now, enum mixture kind)
+/* now becomes what the cut leaves of the file, of which `safe` is there. */
+static void mix(struct disk *d, const char *safe, char *now, enum mixture kind)
 {
-	uint64_t grain = kind >= SECTORS ? SECTOR : PAGE;
+	uint64_t grain = d->lines ? DISK_LINE : kind >= SECTORS ? SECTOR : PAGE;
 
 	for (uint64_t at = 0; at < d->room && kind != NEW; at += grain)
-		if (memcmp(f->safe + at, now + at, grain) != 0 && (kind == OLD || disk_draw(d, 2)))
-			memcpy(now + at, f->safe + at, grain);
+		if (memcmp(safe + at, now + at, grain) != 0 && (kind == OLD || disk_draw(d, 2)))
+			memcpy(now + at, safe + at, grain);
+}
+
+/* Some of the lines that are on their way have come. */
+static void land_lines(struct disk *d, uint64_t inode, char *safe)
+{
+	for (size_t i = 0; i < d->pending_count; i++)
+		if (d->pending[i].inode == inode && disk_draw(d, 2))
+			memcpy(safe + d->pending[i].at, d->pending[i].bytes, DISK_LINE);
 }
 
 static void write_image(const char *image, const char *name, const char *bytes, uint64_t size,
@@ -282,36 +356,42 @@ static void write_image(const char *image, const char *name, const char *bytes, 
 static void cut_file(struct disk *d, const char *image, const struct disk_name *name, enum mixture kind)
 {
 	const struct disk_file *f = get_file(d, name->inode);
-	char *now = malloc(d->room);
+	char *now = malloc(d->room), *safe = malloc(d->room);
 	struct stat st;
 	int fd = open_name(d, name->name, &st);
 
-	if (!now)
+	if (!now || !safe)
 		store_give_up("no memory for", "a disk");
-	memcpy(now, f->safe, d->room);
+	memcpy(safe, f->safe, d->room);
+	land_lines(d, name->inode, safe);
+	memcpy(now, safe, d->room);
 	if (fd >= 0 && st.st_ino == name->inode) {
 		read_now(fd, now, d->room);
-		mix(d, f, now, kind);
+		mix(d, safe, now, kind);
 	}
 	if (fd >= 0)
 		close(fd);
 	/* A size is changed only before a file has its name, and synced with it. */
 	write_image(image, name->name, now, f->size, f->mode);
 	free(now);
+	free(safe);
 }
 
 void disk_cut(struct disk *d, const char *image)
 {
-	struct disk_name now[DISK_FILES];
-	unsigned count = read_names(d, now);
+	struct disk_name now[DISK_FILES], made[DISK_FILES];
+	unsigned count = read_names(d, now), makes = 0;
 	enum mixture kind = disk_draw(d, MIXTURES);
 
 	for (unsigned i = 0; i < count; i++)
 		if (has_name(d->names, d->name_count, &now[i]) ||
-		    (kind != OLD && (kind == NEW || disk_draw(d, 2))))
+		    (kind != OLD && (kind == NEW || disk_draw(d, 2)))) {
 			cut_file(d, image, &now[i], kind);
-	/* Names that are deleted, but not for good. */
+			made[makes++] = now[i];
+		}
+	/* Names that are deleted, or another file's, but not for good. */
 	for (unsigned i = 0; i < d->name_count; i++)
-		if (!has_name(now, count, &d->names[i]) && (kind == OLD || (kind != NEW && disk_draw(d, 2))))
+		if (!has_name(now, count, &d->names[i]) && !is_taken(made, makes, d->names[i].name) &&
+		    (kind == OLD || (kind != NEW && disk_draw(d, 2))))
 			cut_file(d, image, &d->names[i], kind);
 }

@@ -9,6 +9,10 @@
  * counts as pages that became zero. disk_write_back() writes some of it early, so that states between two
  * syncs come to be old as well.
  *
+ * Persistent memory (disk->lines): what is not safe is kept by lines of 64 bytes. Lines that were written back are safe after the
+ * next fence; until then each is as it was, as it was written back, or as it is now. The process tells of both by
+ * system calls that the kernel refuses (DISK_LINES, DISK_FENCE).
+ *
  * What is safe is what the kernel was asked for, seen at the system call, whichever part of the library made
  * it. SAS.run is never part of it. Limits: writes of a sector are whole; a file system that loses what it has
  * reported as written, or a name and its file in another way, is not played.
@@ -21,7 +25,12 @@
 #include <sys/types.h>
 #include "watch.h"
 
-#define DISK_FILES 64
+#define DISK_FILES 128
+
+/* Flags of an msync(2) of the watched process, which fails. */
+#define DISK_LINES 0x10000      /* it has written back the lines of the range */
+#define DISK_FENCE 0x20000      /* and has waited */
+#define DISK_LINE 64UL
 
 struct disk_file {
 	uint64_t inode;
@@ -34,7 +43,15 @@ struct disk_name {
 	uint64_t inode;
 };
 
+struct disk_line {
+	uint64_t inode, at;
+	char bytes[DISK_LINE];
+};
+
 struct disk {
+	int lines;              /* persistent memory */
+	struct disk_line *pending;      /* written back, not waited for */
+	size_t pending_count, pending_room;
 	char path[PATH_MAX];
 	uint64_t inode;         /* of the directory */
 	uint64_t room;          /* bytes that a file may have */
@@ -49,7 +66,7 @@ struct disk {
 };
 
 /* An empty directory, safe as it is. */
-void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segment_size, unsigned seed);
+void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segment_size, unsigned seed, int lines);
 void disk_free(struct disk *d);
 /* A system call of the watched process has returned. 1: it made something safe. */
 int disk_note_call(struct disk *d, const struct watch *w);

@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "sas/anchor.h"
+#include "sas/lines.h"
 #include "sas/log.h"
+#include "sas/port.h"
 #include "sas/runtime.h"
 #include "sas/segment.h"
 #include "sas/tiles.h"
 #include "sasepoch.h"
 #include "sasinspect.h"
+#include "disk.h"
 #include "promise.h"
 #include "store.h"
 #include "verify.h"
@@ -28,17 +32,28 @@ static unsigned draw(struct promises *p, unsigned below)
 
 /* --- content: a word in each sector of the first and the last page of a block */
 
-static uint64_t mark_of(uint64_t address)
+static uint64_t mark_of(uint64_t address, uint32_t version)
 {
-	return address * 0x9E3779B97F4A7C15UL | 1;
+	return (address + version) * 0x9E3779B97F4A7C15UL | 1;
 }
 
-static void mark(uint64_t address, uint64_t size)
+static void mark(const struct promise *b)
 {
+	uint64_t last = b->address + b->size - PAGE;
+
 	for (uint64_t at = 0; at < PAGE; at += SECTOR) {
-		*(uint64_t *)(address + at) = mark_of(address + at);
-		*(uint64_t *)(address + size - PAGE + at) = mark_of(address + size - PAGE + at);
+		*(uint64_t *)(b->address + at) = mark_of(b->address + at, b->version);
+		*(uint64_t *)(last + at) = mark_of(last + at, b->version);
 	}
+}
+
+/* It is of the version that was synced, or a later one. */
+static int is_marked(const struct promise *b, uint64_t where, uint64_t word)
+{
+	for (uint32_t v = b->synced ? b->synced - 1 : 0; v <= b->version; v++)
+		if (word == mark_of(where, v))
+			return 1;
+	return 0;
 }
 
 static void check_marks(struct scene *s, const struct promise *b)
@@ -48,7 +63,7 @@ static void check_marks(struct scene *s, const struct promise *b)
 			uint64_t where = b->address + at + k * (b->size - PAGE);
 			uint64_t word = *(const uint64_t *)where;
 
-			if (word != mark_of(where) && (b->synced || (word && k == 0)))
+			if (!is_marked(b, where, word) && (b->synced || (word && k == 0)))
 				scene_fail(s, "the word at %#lx of the block at %#lx, %lu bytes, is %#lx: %s",
 					   where, b->address, b->size, word,
 					   b->synced ? "its content was synced"
@@ -60,6 +75,7 @@ static void check_marks(struct scene *s, const struct promise *b)
 
 static void doing(struct promises *p, const char *what)
 {
+	p->settled = 0;
 	snprintf(p->doing, sizeof p->doing, "%s", what);
 }
 
@@ -75,11 +91,11 @@ static SASRegion_t join(struct scene *s, struct promises *p, const char *path)
 	o.base = SCENE_BASE;
 	o.regionSize = p->region_size;
 	o.segmentSize = p->segment_size;
-	o.durability = p->disk ? SASDurability__DISK : SASDurability__PROCESS;
+	o.durability = p->durability;
 	region = SASRegionJoin(path, &o);
 	if (!region)
 		scene_fail_call(s, "SASRegionJoin");
-	if (p->disk)
+	if (p->strict)
 		p->exists = 1;
 	return region;
 }
@@ -106,12 +122,32 @@ static void do_alloc(struct scene *s, struct promises *p, SASRegion_t region)
 	if (!address)
 		scene_fail_call(s, "SASRegionBlockAlloc");
 	b->size = size;
+	b->version = 0;
 	b->synced = 0;
 	b->held = 0;
 	b->address = address;
-	b->held = (uint32_t)p->disk;
+	b->held = (uint32_t)p->strict;
 	doing(p, "stores");
-	mark(address, size);
+	mark(b);
+}
+
+/* Other content, and now and then a sync of these pages alone. */
+static void do_change(struct scene *s, struct promises *p)
+{
+	struct promise *b = &p->blocks[draw(p, PROMISES / 4)];
+
+	if (!b->address)
+		return;
+	doing(p, "stores");
+	b->version++;
+	mark(b);
+	if (draw(p, 2))
+		return;
+	doing(p, "SASSyncRange");
+	if (SASSyncRange((void *)b->address, PAGE) != 0 ||
+	    SASSyncRange((void *)(b->address + b->size - PAGE), PAGE) != 0)
+		scene_fail_call(s, "SASSyncRange");
+	b->synced = b->version + 1;
 }
 
 static void free_now(struct scene *s, struct promises *p, const struct promise *b)
@@ -147,7 +183,7 @@ static void do_free(struct scene *s, struct promises *p, SASRegion_t region)
 	else
 		free_later(s, p, region, b);
 	b->address = 0;
-	if (p->disk) {
+	if (p->strict) {
 		p->freed_size = b->size;
 		p->freed = address;
 	}
@@ -161,10 +197,12 @@ static void do_sync(struct scene *s, struct promises *p, SASRegion_t region)
 	p->exists = 1;
 	for (unsigned i = 0; i < PROMISES; i++)
 		if (p->blocks[i].address) {
-			p->blocks[i].synced = 1;
+			p->blocks[i].synced = p->blocks[i].version + 1;
 			p->blocks[i].held = 1;
 		}
 	p->finder_known = p->words_known = 1;
+	p->settled = 1;
+	syscall(PROMISE_SETTLED);
 }
 
 static void do_finder(struct scene *s, struct promises *p, SASRegion_t region)
@@ -173,11 +211,11 @@ static void do_finder(struct scene *s, struct promises *p, SASRegion_t region)
 
 	doing(p, "SASRegionSetFinder");
 	p->finder[1] = finder;
-	p->finder_known &= p->disk;
+	p->finder_known &= p->strict;
 	if (SASRegionSetFinder(region, (void *)finder) != 0)
 		scene_fail_call(s, "SASRegionSetFinder");
 	p->finder[0] = finder;
-	p->finder_known |= p->disk;
+	p->finder_known |= p->strict;
 }
 
 static void do_trim(struct scene *s, struct promises *p, SASRegion_t region)
@@ -206,8 +244,9 @@ static void make_words(struct scene *s, struct promises *p, SASRegion_t region)
 
 /* Free space of large tiles: what is cut from them later has its entries in other sectors than their heads.
  */
-static void make_tiles(struct scene *s, SASRegion_t region)
+static void make_tiles(struct scene *s, struct promises *p, SASRegion_t region)
 {
+	doing(p, "SASRegionBlockAlloc and SASBlockFree");
 	for (uint64_t size = 4UL << 20; size >= 1UL << 20; size /= 2) {
 		void *block = SASRegionBlockAlloc(region, size);
 
@@ -238,7 +277,7 @@ static void do_intent(struct scene *s, struct promises *p, SASRegion_t region)
 
 	doing(p, kind ? "sas_intent: undo" : "sas_intent: redo");
 	p->value[1] = p->value[0] + 1;
-	p->words_known &= p->disk;
+	p->words_known &= p->strict;
 	error = sas_call_begin(region, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
 	if (!error)
 		error = sas_intent_begin(region, (uint64_t)sas_thread_slot(t, region), &intent);
@@ -254,19 +293,83 @@ static void do_intent(struct scene *s, struct promises *p, SASRegion_t region)
 	sas_call_end(t);
 }
 
+/* The old region's promises end with the call, and the new one's begin: it has nothing. */
+static void do_reset(struct scene *s, struct promises *p, SASRegion_t region)
+{
+	doing(p, "SASRegionReset");
+	p->resetting = 1;
+	p->exists = p->finder_known = p->words_known = 0;
+	p->freed = p->words = 0;
+	memset(p->blocks, 0, sizeof p->blocks);
+	memset(p->finder, 0, sizeof p->finder);
+	memset(p->value, 0, sizeof p->value);
+	if (SASRegionReset(region) != 0)
+		scene_fail_call(s, "SASRegionReset");
+	p->finder_known = p->exists = 1;
+	p->resetting = 0;
+	make_words(s, p, region);
+}
+
+void promise_copy(struct scene *s, struct promises *p, const char *from, const char *to)
+{
+	doing(p, "SASRegionCopy");
+	if (SASRegionCopy(from, to) != 0)
+		scene_fail_call(s, "SASRegionCopy");
+	p->copying = 0;
+	p->exists = 1;
+	syscall(PROMISE_SETTLED);
+}
+
+/* --- persistent memory */
+
+static struct sas_port memory_port;
+
+static void *map_without_sync(void *address, size_t size, int protection, int flags, int fd, uint64_t offset)
+{
+	return sas_port_linux.mmap(address, size, protection, flags & ~MAP_SYNC, fd, offset);
+}
+
+static void tell_lines(uintptr_t from, uintptr_t to)
+{
+	syscall(SYS_msync, from, to - from, DISK_LINES);
+}
+
+static void tell_fence(void)
+{
+	syscall(SYS_msync, 0, 0, DISK_FENCE);
+}
+
+void promise_port(const struct promises *p)
+{
+	static const struct sas_lines told = { "told", tell_lines, tell_fence };
+
+	if (p->durability != SASDurability__PMEM)
+		return;
+	memory_port = sas_port_linux;
+	memory_port.mmap = map_without_sync;
+	sas_port = &memory_port;
+	sas_lines = &told;
+}
+
+/* --- at work */
+
 void promise_work(struct scene *s, struct promises *p, const char *path)
 {
 	SASRegion_t region = join(s, p, path);
 
 	make_words(s, p, region);
-	make_tiles(s, region);
+	make_tiles(s, p, region);
 	for (unsigned i = 0; i < p->calls; i++) {
 		unsigned n = draw(p, 100);
 
-		if (n < 45) {
+		if (n < 40) {
 			do_alloc(s, p, region);
-		} else if (n < 70) {
+		} else if (n < 62) {
 			do_free(s, p, region);
+		} else if (n < 69) {
+			do_change(s, p);
+		} else if (n < 70) {
+			do_reset(s, p, region);
 		} else if (n < 78) {
 			do_sync(s, p, region);
 		} else if (n < 84) {
@@ -282,6 +385,7 @@ void promise_work(struct scene *s, struct promises *p, const char *path)
 			region = join(s, p, path);
 		}
 	}
+	do_sync(s, p, region);
 	doing(p, "SASRegionLeave");
 	SASRegionLeave(region);
 }
@@ -311,6 +415,32 @@ static void check_words(struct scene *s, const struct promises *p)
 				   *(const uint64_t *)word_at(p, i));
 }
 
+static int is_promised(const struct promises *p, const SASBlockInfo *block)
+{
+	uint64_t address = (uintptr_t)block->address;
+	int found = block->generation == 0 || address == p->words;
+
+	for (unsigned i = 0; i < PROMISES && !found; i++)
+		found = p->blocks[i].address == address;
+	return found;
+}
+
+/* Nothing but what was there. */
+static void check_nothing_else(struct scene *s, const struct promises *p, SASRegion_t region)
+{
+	SASBlockInfo list[PROMISES];
+	long count = SASRegionListBlocks(region, SASBlock__IN_USE, list, PROMISES);
+
+	if (count < 0 || count > PROMISES)
+		scene_fail_call(s, "SASRegionListBlocks");
+	for (long i = 0; i < count; i++)
+		if (!is_promised(p, &list[i]))
+			scene_fail(s, "the block at %p, %lu bytes, generation %#x, is in use, though it was not at the sync, "
+				   "and nothing was done since", list[i].address, list[i].size, list[i].generation);
+	if (s->torn)
+		scene_fail(s, "the check tells of problems, though nothing was done since the sync");
+}
+
 static void check_joined(struct scene *s, const struct promises *p, SASRegion_t region)
 {
 	uint64_t finder = (uintptr_t)SASRegionFinder(region);
@@ -326,6 +456,8 @@ static void check_joined(struct scene *s, const struct promises *p, SASRegion_t 
 		scene_fail(s, "the finder is %#lx, not %#lx or %#lx", finder, p->finder[0], p->finder[1]);
 	if (p->words && p->words_known)
 		check_words(s, p);
+	if (p->settled)
+		check_nothing_else(s, p, region);
 }
 
 /* --- what the maps say, read as bytes: any mixture of their pages has the entries of these blocks */
@@ -398,12 +530,13 @@ void promise_verify(struct scene *s, const struct promises *p, const char *path)
 	SASRegion_t region;
 
 	s->verdict = 0;
+	promise_port(p);
 	check_entries(s, p, path);
 	s->torn = SASRegionCheck(path, NULL, NULL) != 0;
 	region = SASRegionJoin(path, NULL);
-	if (!region && errno == ENOENT && !p->exists && store_count(path) == 0)
+	if (!region && errno == ENOENT && !p->exists && (p->copying || store_count(path) == 0))
 		return;
-	if (!region && errno == EUCLEAN && !p->disk) {
+	if (!region && errno == EUCLEAN && !p->strict && !p->settled) {
 		s->verdict = 2;
 		return;
 	}

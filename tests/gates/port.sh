@@ -13,7 +13,7 @@ command -v nm > /dev/null || skip "there is no nm"
 calls='access|chmod|chown|close|creat|fallocate|fchmod|fchmodat|fchown|fcntl|fdatasync|fgetxattr|flock|fopen
 fsetxattr|fstat|fstatat|fstatfs|fsync|ftruncate|getdents|getrandom|link|linkat|lseek|lstat|madvise|mkdir
 mkdirat|mmap|mprotect|mremap|msync|munmap|open|openat|opendir|posix_fallocate|pread|preadv|pwrite|pwritev|read
-readdir|rename|renameat|rmdir|stat|statfs|statvfs|truncate|unlink|unlinkat|write'
+readdir|rename|renameat|rmdir|stat|statfs|statvfs|sync_file_range|truncate|unlink|unlinkat|write'
 calls=$(printf '%s' "$calls" | tr '\n' '|')
 
 nm -A -u "$archive" 2> /dev/null |
