@@ -13,9 +13,9 @@ map_names > "$work/map"
 nm -D --defined-only "$library" |
 	awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort > "$work/library"
 
-# "extern __C__ type Name (", also where a declaration takes several lines.
+# "extern __C__ type Name (" and, of data, "extern __C__ type name;", also where a declaration takes several lines.
 cat "$top_srcdir"/include/*.h | tr '\n' ' ' | sed 's,/\*[^*]*\*\**\([^/*][^*]*\*\**\)*/,,g' |
-	grep -o 'extern __C__ [^;{(]*(' | sed 's/ *($//; s/.*[ *]//' | sort > "$work/headers"
+	grep -o 'extern __C__ [^;{(]*[(;]' | sed 's/ *[(;]$//; s/.*[ *]//' | sort > "$work/headers"
 
 compare() {
 	comm -23 "$work/$1" "$work/$2" | while read -r name; do
