@@ -510,6 +510,7 @@ static void after_fork_in_child(void)
 }
 
 static pthread_once_t started = PTHREAD_ONCE_INIT;
+static int apart;
 
 static void start(void)
 {
@@ -523,6 +524,9 @@ static void start(void)
 		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
 			sas_fork_word = &always;
 	}
+	apart = sas_port_apart();
+	if (apart)
+		return;
 	pthread_key_create(&thread_key, thread_end);
 	pthread_atfork(sas_process_lock, sas_process_unlock, after_fork_in_child);
 }
@@ -573,6 +577,9 @@ int sas_frame_begin(struct sas_thread **thread)
 	int cancel;
 
 	pthread_once(&started, start);
+	if (apart)
+		return sas_fail(ENOTSUP, "this library is loaded in a name space of its own, by dlmopen(3), where the C library "
+				"cannot keep data of threads; load it by dlopen(3)");
 	if (sas_stamp() == 0)
 		in_child();
 	t = this_thread();

@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -451,6 +453,20 @@ uint64_t sas_port_pid_namespace(void)
 	if (sas_port->fstatat(AT_FDCWD, "/proc/self/ns/pid", &st, 0) < 0)
 		return 0;
 	return st.st_ino;
+}
+
+static int is_program(struct dl_phdr_info *info, size_t size, void *headers)
+{
+	(void)size;
+	return (uintptr_t)info->dlpi_phdr == *(unsigned long *)headers;
+}
+
+/* What we can see is what lies in our name space. */
+int sas_port_apart(void)
+{
+	unsigned long headers = getauxval(AT_PHDR);
+
+	return headers != 0 && dl_iterate_phdr(is_program, &headers) == 0;
 }
 
 /* Behind `count` blank-separated fields, and the blanks that follow them. */

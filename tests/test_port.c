@@ -331,6 +331,12 @@ START_TEST(pid_namespace_is_shared_with_child)
 }
 END_TEST
 
+START_TEST(apart_is_not_what_a_program_is)
+{
+	ck_assert_int_eq(sas_port_apart(), 0);
+}
+END_TEST
+
 START_TEST(occupant_names_range_and_file)
 {
 	char text[256], expected[256], small[8];
@@ -586,6 +592,7 @@ static void add_system_tests(TCase *tests)
 	tcase_add_test(tests, random_bytes_differ);
 	tcase_add_test(tests, boot_id_is_that_of_the_kernel);
 	tcase_add_test(tests, pid_namespace_is_shared_with_child);
+	tcase_add_test(tests, apart_is_not_what_a_program_is);
 	tcase_add_test(tests, occupant_names_range_and_file);
 	tcase_add_test(tests, occupant_without_name_is_anonymous);
 	tcase_add_test(tests, occupant_is_found_among_many);
