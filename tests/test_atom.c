@@ -225,6 +225,64 @@ START_TEST(threads_lose_no_change)
 }
 END_TEST
 
+/* --- fences: two threads, round by round */
+
+static struct {
+	long round[2] __attribute__((aligned(64)));
+	int wanted[2] __attribute__((aligned(64)));     /* each says that it wants, then looks whether the other does */
+	int saw[2];
+	int message, ready __attribute__((aligned(64)));
+} fence;
+
+static void meet(int me, long round)
+{
+	__atomic_store_n(&fence.round[me], round, __ATOMIC_RELEASE);
+	/* Both go on at one moment, if the other one has a processor. */
+	for (long i = 1; __atomic_load_n(&fence.round[!me], __ATOMIC_ACQUIRE) < round; i++)
+		if (i % 10000 == 0)
+			sched_yield();
+}
+
+static void *use_fences(void *arg)
+{
+	int me = (int)(intptr_t)arg;
+
+	for (long i = 0; i < rounds; i++) {
+		meet(me, 3 * i + 1);
+		__atomic_store_n(&fence.wanted[me], 1, __ATOMIC_RELAXED);
+		sas_full_barrier();
+		fence.saw[me] = __atomic_load_n(&fence.wanted[!me], __ATOMIC_RELAXED);
+		if (me == 0) {
+			__atomic_store_n(&fence.message, (int)i, __ATOMIC_RELAXED);
+			sas_write_barrier();
+			__atomic_store_n(&fence.ready, (int)i, __ATOMIC_RELAXED);
+		} else {
+			int ready = __atomic_load_n(&fence.ready, __ATOMIC_RELAXED);
+
+			sas_read_barrier();
+			must(__atomic_load_n(&fence.message, __ATOMIC_RELAXED) >= ready);
+		}
+		meet(me, 3 * i + 2);
+		must(fence.saw[0] || fence.saw[1]);
+		meet(me, 3 * i + 3);
+		__atomic_store_n(&fence.wanted[me], 0, __ATOMIC_RELAXED);
+		sas_code_barrier();
+	}
+	return NULL;
+}
+
+START_TEST(fences_keep_the_order)
+{
+	pthread_t threads[2];
+
+	rounds = help_size(200, 50000, 1000000);
+	for (intptr_t i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_fences, (void *)i), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("atom");
@@ -239,5 +297,6 @@ int main(void)
 	tcase_add_test(tests, spin_lock_is_a_word_of_0_and_1);
 	tcase_add_test(tests, lock_ptr_keeps_the_pointer);
 	tcase_add_test(tests, threads_lose_no_change);
+	tcase_add_test(tests, fences_keep_the_order);
 	return help_main(suite);
 }
