@@ -57,7 +57,7 @@ static int64_t fast_day(void)
 }
 
 /* By a factor that is so old. */
-static sphtimer_t time_factor, day_factor;
+static __thread sphtimer_t time_factor, day_factor;
 
 static int64_t converted_time(void)
 {
