@@ -3,14 +3,13 @@
  * api_thread.c - sphthread.h: who we are, remembered. Layer 4; it needs nothing of regions.
  *
  * Fork: a handler looks again in fork(2)'s child. For children that are made without handlers, the process's
- * number is remembered in a page that the kernel wipes in every child, and a thread remembers of which process
+ * number is remembered in a word that the kernel wipes in every child, and a thread remembers of which process
  * its own number is. Where the kernel does not wipe (before Linux 4.14) those children keep their parent's.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "atomic.h"
@@ -21,8 +20,8 @@ pid_t procID;
 SPH_THREAD_LOCAL pid_t threadID;
 
 static SPH_THREAD_LOCAL pid_t thread_of;        /* the process that threadID was learnt in */
-static sas_u32_t unwiped;
-static sas_u32_t *known = &unwiped;             /* the process's number; 0: look again */
+static uint32_t unwiped;
+static uint32_t *known = &unwiped;              /* the process's number; 0: look again */
 static char *name;
 
 static pid_t learn_process(void)
@@ -30,7 +29,7 @@ static pid_t learn_process(void)
 	pid_t pid = getpid();
 
 	__atomic_store_n(&procID, pid, __ATOMIC_RELAXED);
-	sas_store_relaxed_u32(known, (uint32_t)pid);
+	sas_m_store_relaxed_u32(known, (uint32_t)pid);
 	return pid;
 }
 
@@ -43,7 +42,7 @@ static pid_t learn_thread(pid_t pid)
 
 pid_t sphdeGetPID(void)
 {
-	pid_t pid = (pid_t)sas_load_relaxed_u32(known);
+	pid_t pid = (pid_t)sas_m_load_relaxed_u32(known);
 
 	return pid ? pid : learn_process();
 }
@@ -68,10 +67,10 @@ static void learn(void)
 /* Early, so that constructors of programs find the data in place. */
 __attribute__((constructor(101))) static void begin(void)
 {
-	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *word = sas_port_wiped_word();
 
-	if (!SAS_MAP_FAILED(page) && sas_port->madvise(page, 4096, MADV_WIPEONFORK) == 0)
-		known = page;
+	if (word)
+		known = word;
 	name = program_invocation_name;
 	learn();
 	pthread_atfork(NULL, NULL, learn);

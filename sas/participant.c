@@ -20,7 +20,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "block.h"
@@ -514,16 +513,11 @@ static int apart;
 
 static void start(void)
 {
-	void *page = sas_port->mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static uint32_t always = 1;
+	static uint32_t always;
+	uint32_t *word = sas_port_wiped_word();
 
-	sas_fork_word = &always;
-	if (!SAS_MAP_FAILED(page)) {
-		sas_fork_word = page;
-		*sas_fork_word = 1;
-		if (sas_port->madvise(page, 4096, MADV_WIPEONFORK) != 0)
-			sas_fork_word = &always;
-	}
+	sas_fork_word = word ? word : &always;
+	*sas_fork_word = 1;
 	apart = sas_port_apart();
 	if (apart)
 		return;

@@ -29,6 +29,8 @@
 
 #include "port.h"
 
+#define WIPED_BYTES 4096U
+
 /* The result of a call, made again as long as a signal interrupts it, or -errno. */
 #define UNINTERRUPTED(call)                                                                        \
 	({                                                                                         \
@@ -453,6 +455,31 @@ uint64_t sas_port_pid_namespace(void)
 	if (sas_port->fstatat(AT_FDCWD, "/proc/self/ns/pid", &st, 0) < 0)
 		return 0;
 	return st.st_ino;
+}
+
+static uint32_t *wiped_words;
+
+static void make_wiped_words(void)
+{
+	void *page = sas_port->mmap(NULL, WIPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (SAS_MAP_FAILED(page))
+		return;
+	if (sas_port->madvise(page, WIPED_BYTES, MADV_WIPEONFORK) == 0)
+		wiped_words = page;
+	else
+		sas_port->munmap(page, WIPED_BYTES);
+}
+
+uint32_t *sas_port_wiped_word(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static uint32_t used;
+	uint32_t number;
+
+	pthread_once(&once, make_wiped_words);
+	number = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
+	return wiped_words && number < WIPED_BYTES / sizeof *wiped_words ? wiped_words + number : NULL;
 }
 
 static int is_program(struct dl_phdr_info *info, size_t size, void *headers)
