@@ -15,6 +15,7 @@
 #include "runtime.h"
 #include "sasregion.h"
 #include "sassim.h"
+#include "sphthread.h"
 
 /* --- life cycle */
 
@@ -313,6 +314,7 @@ void SASThreadSetUp(void)
 	struct sas_region *r = sas_region_default();
 	struct sas_thread *t;
 
+	sphdeGetTID();          /* programs read threadID after this call */
 	if (r && sas_err_edge(sas_call_begin(r, SAS_CALL_WRITE | SAS_CALL_SLOT, &t)) == 0)
 		sas_call_end(t);
 }

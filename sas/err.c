@@ -95,7 +95,7 @@ static void free_state(void *arg)
 
 static void create_key(void)
 {
-	state_key_error = pthread_key_create(&state_key, free_state);
+	state_key_error = sas_port_apart() ? ENOTSUP : pthread_key_create(&state_key, free_state);
 }
 
 static struct thread_state *allocate_state(void)

@@ -11,7 +11,14 @@
 #include "region.h"
 #include "segment.h"
 
-static struct sigaction previous_segv, previous_bus;
+/*
+ * What was there before us. Whoever was installed over us stays there when the last region is left, and may go on
+ * calling us (`buried`). The next join puts us over that one: what it was installed over is then below both.
+ */
+static struct kept {
+	struct sigaction previous, below;
+	int buried;
+} kept_segv, kept_bus;
 static int installed;
 
 /* The last fault of this thread on a segment that was mapped already. Small: it lies in static TLS. */
@@ -24,6 +31,7 @@ static __thread struct {
 static __thread struct {
 	const void *context;
 	uintptr_t frame;
+	int level;
 } chaining __attribute__((tls_model("initial-exec")));
 
 static uintptr_t instruction_of(const ucontext_t *context)
@@ -162,31 +170,39 @@ static void default_action(int number, siginfo_t *info)
 }
 
 /*
- * A program's handler that was installed over ours may call us again for what it does not know, and we
- * would call it again. Such a call has the same context, deeper in the stack; a handler that left by longjmp
- * leaves a stale entry, but the next signal's frame is not deeper.
+ * A program's handler, or another copy of this library, that was installed over ours may call us again for what it
+ * does not know, and we would call it again. Such a call has the same context, deeper in the stack; a handler that
+ * left by longjmp leaves a stale entry, but the next signal's frame is not deeper. How many calls we are in.
  */
-static int in_chain(const void *context, uintptr_t frame)
+static int enter_chain(const void *context, uintptr_t frame)
 {
 	if (chaining.context == context && frame < chaining.frame)
-		return 1;
+		return ++chaining.level;
 	chaining.context = context;
 	chaining.frame = frame;
-	return 0;
+	return chaining.level = 0;
 }
 
+static void leave_chain(int level)
+{
+	chaining.level = level - 1;
+	if (level == 0)
+		chaining.context = NULL;
+}
+
+/* The first time to who was there before; when that one calls us again, to who was below it; then to nobody. */
 static void chain(int number, siginfo_t *info, void *context)
 {
-	struct sigaction *kept = number == SIGBUS ? &previous_bus : &previous_segv, action = *kept;
+	struct kept *k = number == SIGBUS ? &kept_bus : &kept_segv;
+	int level = enter_chain(context, (uintptr_t)__builtin_frame_address(0));
+	struct sigaction *kept = level == 0 ? &k->previous : &k->below, action = *kept;
 
-	if (!(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
+	if (level > 1 || (!(action.sa_flags & SA_SIGINFO) &&
+			  (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))) {
 		/* Ignoring a fault is no choice the kernel gives. */
-		if (action.sa_handler == SIG_DFL || info->si_code > 0)
+		if (level > 1 || action.sa_handler == SIG_DFL || info->si_code > 0)
 			default_action(number, info);
-		return;
-	}
-	if (in_chain(context, (uintptr_t)__builtin_frame_address(0))) {
-		default_action(number, info);
+		leave_chain(level);
 		return;
 	}
 	if (action.sa_flags & (int)SA_RESETHAND) {
@@ -198,7 +214,7 @@ static void chain(int number, siginfo_t *info, void *context)
 		action.sa_sigaction(number, info, context);
 	else
 		action.sa_handler(number);
-	chaining.context = NULL;
+	leave_chain(level);
 }
 
 static void handle(int number, siginfo_t *info, void *context)
@@ -219,13 +235,17 @@ static int is_ours(const struct sigaction *action)
 	return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handle;
 }
 
-static void install_one(int number, struct sigaction *previous)
+static void install_one(int number, struct kept *kept)
 {
 	struct sigaction action, now;
 
 	if (sigaction(number, NULL, &now) != 0 || is_ours(&now))
 		return;
-	*previous = now;
+	if (kept->buried == 1) {
+		kept->below = kept->previous;
+		kept->buried = 2;       /* what is below stays that */
+	}
+	kept->previous = now;
 	memset(&action, 0, sizeof action);
 	action.sa_sigaction = handle;
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
@@ -234,26 +254,30 @@ static void install_one(int number, struct sigaction *previous)
 	sigaction(number, &action, NULL);
 }
 
-static void restore_one(int number, const struct sigaction *previous)
+static void restore_one(int number, struct kept *kept)
 {
 	struct sigaction now;
 
-	if (sigaction(number, NULL, &now) == 0 && is_ours(&now))
-		sigaction(number, previous, NULL);
+	if (sigaction(number, NULL, &now) != 0)
+		return;
+	if (is_ours(&now))
+		sigaction(number, &kept->previous, NULL);
+	else if (!kept->buried)
+		kept->buried = 1;
 }
 
 void sas_fault_install(void)
 {
 	if (installed++)
 		return;
-	install_one(SIGSEGV, &previous_segv);
-	install_one(SIGBUS, &previous_bus);
+	install_one(SIGSEGV, &kept_segv);
+	install_one(SIGBUS, &kept_bus);
 }
 
 void sas_fault_restore(void)
 {
 	if (--installed)
 		return;
-	restore_one(SIGSEGV, &previous_segv);
-	restore_one(SIGBUS, &previous_bus);
+	restore_one(SIGSEGV, &kept_segv);
+	restore_one(SIGBUS, &kept_bus);
 }

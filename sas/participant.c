@@ -20,7 +20,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "block.h"
@@ -519,20 +518,18 @@ static void after_fork_in_child(void)
 }
 
 static pthread_once_t started = PTHREAD_ONCE_INIT;
+static int apart;
 
 static void start(void)
 {
-	size_t size = sas_port->page_size();
-	void *page = sas_port->mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static uint32_t always = 1;
+	static uint32_t always;
+	uint32_t *word = sas_port_wiped_word();
 
-	sas_fork_word = &always;
-	if (!SAS_MAP_FAILED(page)) {
-		sas_fork_word = page;
-		*sas_fork_word = 1;
-		if (sas_port->madvise(page, size, MADV_WIPEONFORK) != 0)
-			sas_fork_word = &always;
-	}
+	sas_fork_word = word ? word : &always;
+	*sas_fork_word = 1;
+	apart = sas_port_apart();
+	if (apart)
+		return;
 	pthread_key_create(&thread_key, thread_end);
 	pthread_atfork(sas_process_lock, sas_process_unlock, after_fork_in_child);
 }
@@ -583,6 +580,9 @@ int sas_frame_begin(struct sas_thread **thread)
 	int cancel;
 
 	pthread_once(&started, start);
+	if (apart)
+		return sas_fail(ENOTSUP, "this library is loaded in a name space of its own, by dlmopen(3), where the C library "
+				"cannot keep data of threads; load it by dlopen(3)");
 	if (sas_stamp() == 0)
 		in_child();
 	t = this_thread();

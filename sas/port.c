@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -26,6 +28,8 @@
 #include <unistd.h>
 
 #include "port.h"
+
+#define WIPED_BYTES 4096U
 
 /* The result of a call, made again as long as a signal interrupts it, or -errno. */
 #define UNINTERRUPTED(call)                                                                        \
@@ -479,6 +483,45 @@ uint64_t sas_port_pid_namespace(void)
 	if (sas_port->fstatat(AT_FDCWD, "/proc/self/ns/pid", &st, 0) < 0)
 		return 0;
 	return st.st_ino;
+}
+
+static uint32_t *wiped_words;
+
+static void make_wiped_words(void)
+{
+	void *page = sas_port->mmap(NULL, WIPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (SAS_MAP_FAILED(page))
+		return;
+	if (sas_port->madvise(page, WIPED_BYTES, MADV_WIPEONFORK) == 0)
+		wiped_words = page;
+	else
+		sas_port->munmap(page, WIPED_BYTES);
+}
+
+uint32_t *sas_port_wiped_word(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static uint32_t used;
+	uint32_t number;
+
+	pthread_once(&once, make_wiped_words);
+	number = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
+	return wiped_words && number < WIPED_BYTES / sizeof *wiped_words ? wiped_words + number : NULL;
+}
+
+static int is_program(struct dl_phdr_info *info, size_t size, void *headers)
+{
+	(void)size;
+	return (uintptr_t)info->dlpi_phdr == *(unsigned long *)headers;
+}
+
+/* What we can see is what lies in our name space. */
+int sas_port_apart(void)
+{
+	unsigned long headers = getauxval(AT_PHDR);
+
+	return headers != 0 && dl_iterate_phdr(is_program, &headers) == 0;
 }
 
 /* Behind `count` blank-separated fields, and the blanks that follow them. */

@@ -80,6 +80,14 @@ int sas_port_random(void *buffer, size_t size);
 void sas_port_boot_id(uint8_t id[16]);
 /* The inode number of this process's pid namespace; 0 unknown. */
 uint64_t sas_port_pid_namespace(void);
+/*
+ * 1: dlmopen(3) has loaded us beside the program, with a C library of our own. Thread-specific data of the two C libraries
+ * lie in the same places: to use any would destroy the program's.
+ */
+int sas_port_apart(void);
+/* A word, 0 now, that the kernel makes 0 again in every child, however that is made; each call gives another one, for good.
+ * NULL: no memory, or a kernel that does not (before 4.14). */
+uint32_t *sas_port_wiped_word(void);
 /* 0: no thread of this process has this id, in our pid namespace. */
 int sas_port_thread_exists(int pid, int tid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */

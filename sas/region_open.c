@@ -44,16 +44,28 @@ static int overlaps(uintptr_t memory, uint64_t size, const struct sas_region **o
 	return 0;
 }
 
+/* Two copies of the library in a process know nothing of each other: they find each other's mappings. */
+static int is_own_file(const struct sas_region *r, const char *occupant)
+{
+	const char *name = strchr(occupant, '/');
+	size_t length = strlen(r->path);
+
+	return name && strncmp(name, r->path, length) == 0 && strncmp(name + length, "/SAS", 4) == 0;
+}
+
 static int address_in_use(struct sas_region *r)
 {
 	uint64_t size = r->end - r->base;
 	const struct sas_region *other;
-	char occupant[512];
+	char occupant[PATH_MAX + 64];
 
 	if (overlaps(r->base, size, &other))
 		return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx overlap those of %s, which this process has joined",
 				r->path, (unsigned long)r->base, (unsigned long)r->end, other->path);
 	sas_port_occupant(r->base, size, occupant, sizeof occupant);
+	if (is_own_file(r, occupant))
+		return sas_fail(EADDRINUSE, "%s: another copy of this library in this process has joined it (%s)", r->path,
+				occupant);
 	return sas_fail(EADDRINUSE, "%s: its addresses %#lx-%#lx are taken in this process by %s", r->path,
 			(unsigned long)r->base, (unsigned long)r->end, occupant[0] ? occupant : "somebody");
 }

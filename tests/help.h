@@ -122,6 +122,9 @@ void help_done(pid_t pid);
 void help_in_child(help_body body, void *arg);
 void help_dies(help_body body, void *arg, int by_signal);
 
+/* The body of a child that runs the whole program again, with the environment variable `arg`, "NAME=VALUE". */
+void help_again(void *arg);
+
 /* A pipe of single bytes. await fails the test when nothing comes for long. */
 struct help_gate { int ends[2]; };
 void help_gate_make(struct help_gate *gate);

@@ -332,6 +332,35 @@ START_TEST(pid_namespace_is_shared_with_child)
 }
 END_TEST
 
+static void finds_zero(void *arg)
+{
+	must(*(uint32_t *)arg == 0);
+}
+
+START_TEST(wiped_word_is_zero_in_a_child_alone)
+{
+	uint32_t *one = sas_port_wiped_word(), *other = sas_port_wiped_word();
+
+	if (!one) {
+		printf("skipped: this kernel does not wipe\n");
+		return;
+	}
+	ck_assert_ptr_nonnull(other);
+	ck_assert_ptr_ne(one, other);
+	ck_assert_uint_eq(*one, 0);
+	*one = 5;
+	ck_assert_uint_eq(*other, 0);
+	help_in_child(finds_zero, one);
+	ck_assert_uint_eq(*one, 5);
+}
+END_TEST
+
+START_TEST(apart_is_not_what_a_program_is)
+{
+	ck_assert_int_eq(sas_port_apart(), 0);
+}
+END_TEST
+
 START_TEST(occupant_names_range_and_file)
 {
 	char text[256], expected[256], small[8];
@@ -587,6 +616,8 @@ static void add_system_tests(TCase *tests)
 	tcase_add_test(tests, random_bytes_differ);
 	tcase_add_test(tests, boot_id_is_that_of_the_kernel);
 	tcase_add_test(tests, pid_namespace_is_shared_with_child);
+	tcase_add_test(tests, wiped_word_is_zero_in_a_child_alone);
+	tcase_add_test(tests, apart_is_not_what_a_program_is);
 	tcase_add_test(tests, occupant_names_range_and_file);
 	tcase_add_test(tests, occupant_without_name_is_anonymous);
 	tcase_add_test(tests, occupant_is_found_among_many);

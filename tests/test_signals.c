@@ -471,6 +471,24 @@ START_TEST(leave_under_chaining_handler_passes_faults_on)
 }
 END_TEST
 
+/* ours, over, ours again, which calls ours: what was there first is below them. */
+START_TEST(join_over_handler_that_chains_to_ours_keeps_the_first)
+{
+	help_handle(SIGSEGV, leap, 0);
+	region_join(0);
+	install_over();
+	for (int i = 1; i <= 3; i++) {
+		region_leave();
+		region_join(0);
+		ck_assert(lazy_works());
+		ck_assert_int_eq(calls, i - 1);
+		ck_assert(!try_load(nowhere));
+		ck_assert_int_eq(calls, i);
+		ck_assert_ptr_eq(address_seen, nowhere);
+	}
+}
+END_TEST
+
 START_TEST(leave_of_one_of_two_regions_keeps_handler)
 {
 	char *second = help_path(store, "second");
@@ -614,6 +632,7 @@ int main(void)
 	tcase_add_test(c, leave_restores_what_was_there);
 	tcase_add_test(c, leave_restores_only_over_ours);
 	tcase_add_test(c, leave_under_chaining_handler_passes_faults_on);
+	tcase_add_test(c, join_over_handler_that_chains_to_ours_keeps_the_first);
 	tcase_add_test(c, leave_of_one_of_two_regions_keeps_handler);
 	tcase_add_test(c, join_and_leave_by_turns_keep_handler);
 	tcase_add_test(c, foreign_faults_of_many_threads_reach_handler);

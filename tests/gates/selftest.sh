@@ -84,6 +84,10 @@ sed -i '/SASVersion;/d' "$tree/sas/sasphere.map"
 refused symbols 'SASVersion: in the library, not in the map'
 sed -i 's/^#endif$/extern __C__ int\nSASForgotten (void);\n#endif/' "$tree/include/sasstname.h"
 refused symbols 'SASForgotten: in the headers, not in the map'
+sed -i 's/^#endif$/extern __C__ int\nsasForgotten;\n#endif/' "$tree/include/sasstname.h"
+refused symbols 'sasForgotten: in the headers, not in the map'
+sed -i 's/^#endif$/extern __C__ int\nsphForgotten (void);\n#endif/' "$tree/include/sphgtod.h"
+refused symbols 'sphForgotten: in the sphgtod.h, not in the libsphgtod.a'
 
 # layout: a field moved, a field and a structure not described, a structure without assertions
 sed -i 's/^\tuint64_t finder;/\tuint32_t planted;\n&/' "$tree/sas/layout.h"
