@@ -28,8 +28,9 @@ typedef enum {
 typedef enum {
 	SASNuma__DEFAULT = 0,
 	SASNuma__PREFERRED = 1,         /* numaNodes: the nodes to prefer */
-	SASNuma__BIND = 2,
-	SASNuma__INTERLEAVE = 3
+	SASNuma__BIND = 2,              /* them alone */
+	SASNuma__INTERLEAVE = 3,        /* over them, page by page */
+	SASNuma__INTERLEAVE_SEGMENTS = 4        /* regions: segment n on the (n mod k)-th of the k nodes */
 } sas_numa_t;
 
 /* Flags of SASRegionJoin(). */
@@ -118,6 +119,16 @@ extern __C__ int SASRegionSetFinder (SASRegion_t region, void *finder);
 extern __C__ void *SASRegionBlockAlloc (SASRegion_t region, size_t size);
 /* Finds its region by the address. EFAULT, EINVAL, ENOENT, EPERM, EROFS, ESTALE, EDEADLK. */
 extern __C__ int SASBlockFree (void *block, size_t size);
+/*
+ * Where the memory of a block in use is taken from now on; what is there moves, unless others have it mapped. A wish, as all
+ * placement: where it cannot be had the sink gets a warning, and the call gives 0. DEFAULT: as the rest of the region.
+ * nodes: as SASRegionOptions.numaNodes. EINVAL, EFAULT, ENOENT, EPERM, EROFS, ESTALE, EDEADLK.
+ */
+extern __C__ int SASBlockPlace (void *block, size_t size, sas_numa_t policy, const char *nodes);
+/* SASRegionBlockAlloc() and SASBlockPlace() in one. */
+extern __C__ void *SASRegionBlockAllocPlaced (SASRegion_t region, size_t size, sas_numa_t policy, const char *nodes);
+/* What the kernel has for an address: the policy, and its nodes as text, "0-1,3", cut where size bytes have no room. */
+extern __C__ int SASBlockPlacement (const void *address, sas_numa_t *policy, char *nodes, size_t size);
 /* The block in use that an address lies in. ENOENT: none. */
 extern __C__ int SASBlockFind (const void *address, SASBlockInfo *info);
 /* Stores up to capacity entries, ascending by address; gives how many there are, or -1. */

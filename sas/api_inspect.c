@@ -155,7 +155,7 @@ static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
 	info->faults = in->sums.faults;
 	info->recoveries = in->recoveries;
 	info->durability = (sas_durability_t)a->durability;
-	info->numaPolicy = (sas_numa_t)a->numa_policy;
+	info->numaPolicy = (sas_numa_t)sas_anchor_numa(a);
 }
 
 static uint64_t allocated_bytes(const struct stat *st)

@@ -218,6 +218,16 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_mbind(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags)
+{
+	return UNINTERRUPTED((int)syscall(SYS_mbind, address, size, mode, nodes, bits, flags));
+}
+
+static int linux_get_mempolicy(int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags)
+{
+	return UNINTERRUPTED((int)syscall(SYS_get_mempolicy, mode, nodes, bits, address, flags));
+}
+
 static int linux_membarrier(int command)
 {
 	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
@@ -302,6 +312,8 @@ const struct sas_port sas_port_linux = {
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
 	.madvise = linux_madvise,
+	.mbind = linux_mbind,
+	.get_mempolicy = linux_get_mempolicy,
 	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,

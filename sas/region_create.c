@@ -116,7 +116,7 @@ static int set_durability(struct sas_m_anchor *a, int dir, const char *path, con
 {
 	int error;
 
-	if ((unsigned)o->durability > SASDurability__PMEM || (unsigned)o->numaPolicy > SASNuma__INTERLEAVE)
+	if ((unsigned)o->durability > SASDurability__PMEM || (unsigned)o->numaPolicy > SASNuma__INTERLEAVE_SEGMENTS)
 		return sas_fail(EINVAL, "%s: no such durability or NUMA policy", path);
 	a->durability = o->durability;
 	if (o->durability == SASDurability__PMEM) {
@@ -126,6 +126,10 @@ static int set_durability(struct sas_m_anchor *a, int dir, const char *path, con
 					strerror(-error));
 	}
 	a->numa_policy = o->numaPolicy;
+	if (o->numaPolicy == SASNuma__INTERLEAVE_SEGMENTS) {
+		a->numa_policy = SAS_M_NUMA_INTERLEAVE;
+		a->numa_spread = SAS_M_SPREAD_SEGMENTS;
+	}
 	return sas_numa_parse(o->numaNodes, a->numa_nodes);
 }
 

@@ -23,7 +23,7 @@
 #include "epoch_defer.h"
 #include "err.h"
 #include "index.h"
-#include "numa.h"
+#include "place.h"
 #include "port.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -210,7 +210,7 @@ static int map_anchor(struct sas_region *r)
 
 	if (error)
 		return error;
-	sas_numa_apply(sas_at(r, 0), r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
+	sas_place_tell(r);
 	r->live = sas_at(r, 0);
 	r->state = sas_at(r, SAS_M_PAGE);
 	r->table = sas_at(r, r->anchor.table_offset);
@@ -431,6 +431,8 @@ int sas_region_open(struct sas_region *r, const SASRegionOptions *o, int classic
 {
 	int error = refuse_network(r, o->flags);
 
+	if (!error)
+		error = sas_place_look(r);
 	while (!error) {
 		error = try_join(r, o, classic);
 		if (error != -ERESTART)

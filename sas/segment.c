@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include "anchor.h"
 #include "err.h"
-#include "numa.h"
 #include "persist.h"
+#include "place.h"
 #include "port.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -161,7 +161,7 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 		return -EADDRINUSE;
 	}
 	/* A wish: the join says once whether it can be had. */
-	sas_numa_place(got, r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
+	sas_place_segment(r, n);
 	__atomic_store_n(&r->mapped[n], 1, __ATOMIC_RELEASE);
 	sas_fetch_add_seq_cst_u32(&r->maps, 1);
 	return 0;

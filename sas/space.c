@@ -16,6 +16,7 @@
 #include <string.h>
 #include "err.h"
 #include "index.h"
+#include "numa.h"
 #include "port.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -63,6 +64,9 @@ static int take_in(struct sas_region *r, uint64_t n, uint64_t first, uint64_t la
 	uint64_t *backed = sas_index_backed(r, n), end = first;
 	int fd = -1, error = backed ? 0 : -ENOSPC;
 
+	/* Its policy is set by mapping it: before the file gets pages. */
+	if (!error && r->anchor.numa_policy != SAS_NUMA_DEFAULT)
+		error = sas_segment_need(r, n);
 	while (!error && next_gap(backed, &first, last, &end)) {
 		if (fd < 0)
 			error = sas_segment_open(r, n, &fd);

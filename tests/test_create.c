@@ -158,7 +158,7 @@ START_TEST(create_refuses_what_no_region_can_be)
 	uncreatable(regionSize = HELP_SEGMENT << 20, EINVAL, "segment");
 	uncreatable(durability = 3, EINVAL, store, "durability");
 	uncreatable(durability = (sas_durability_t)-1, EINVAL);
-	uncreatable(numaPolicy = 4, EINVAL, "NUMA");
+	uncreatable(numaPolicy = 5, EINVAL, "NUMA");
 	uncreatable(numaNodes = "seven", EINVAL);
 	uncreatable(flags |= SAS_JOIN_PREALLOCATED, ENOENT, store, "preallocated");
 	help_works(store);

@@ -28,7 +28,8 @@ static int usage(void)
 	       " -d, --durability WHAT    process (default), disk or pmem\n"
 	       " -S, --sparse             blocks take file space at their first touch\n"
 	       " -P, --preallocated       live in the segment files that are there at full size\n"
-	       " -N, --numa POLICY        default, preferred, bind or interleave; with :NODES\n"
+	       " -N, --numa POLICY        default, preferred, bind, interleave or\n"
+	       "                          interleave-segments; with :NODES\n"
 	       "     --single-host        one host uses it: allow NFS, CIFS, 9p and FUSE\n"
 	       "\n"
 	       "SIZE may end in K, M, G, T or P, of 1024 each. NODES is a list such as 0-1,3.\n");
@@ -69,7 +70,8 @@ static int set_durability(SASRegionOptions *options, const char *text)
 
 static int set_numa(SASRegionOptions *options, const char *text)
 {
-	static const char *const names[] = { "default", "preferred", "bind", "interleave", NULL };
+	static const char *const names[] = { "default", "preferred", "bind", "interleave", "interleave-segments",
+					      NULL };
 	size_t length = strcspn(text, ":");
 	int found = find_name("--numa", text, length, names);
 

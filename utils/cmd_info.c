@@ -62,7 +62,7 @@ static const struct tool_column fields[] = {
 	[OWNER] = { "UID", TOOL_NUMBER, "owner of its files" },
 	[GROUP] = { "GID", TOOL_NUMBER, "group of its files" },
 	[DURABILITY] = { "DURABILITY", TOOL_TEXT, "process, disk or pmem" },
-	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind or interleave" },
+	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind, interleave or interleave-segments" },
 	[SPARSE] = { "SPARSE", TOOL_BOOLEAN, "blocks take file space at their first touch" },
 	[PREALLOCATED] = { "PREALLOCATED", TOOL_BOOLEAN, "it lives in files that were there before" },
 	[GENERATION] = { "JOINS", TOOL_NUMBER, "joins so far" },
@@ -113,7 +113,7 @@ static void put_text(char text[TOOL_CELL], const char *what)
 static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
 {
 	static const char *const durability[] = { "process", "disk", "pmem" };
-	static const char *const numa[] = { "default", "preferred", "bind", "interleave" };
+	static const char *const numa[] = { "default", "preferred", "bind", "interleave", "interleave-segments" };
 	const struct region *r = row;
 	const SASInspectInfo *i = &r->info;
 
@@ -136,7 +136,7 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	case OWNER: tool_number_text(text, i->uid); break;
 	case GROUP: tool_number_text(text, i->gid); break;
 	case DURABILITY: put_text(text, name_of(i->durability, durability, 3)); break;
-	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 4)); break;
+	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 5)); break;
 	case SPARSE: tool_number_text(text, i->sparse); break;
 	case PREALLOCATED: tool_number_text(text, i->preallocated); break;
 	case GENERATION: tool_number_text(text, i->generation); break;
