@@ -63,6 +63,10 @@ typedef struct SASInspectInfo {
 	sas_numa_t numaPolicy;
 	/* Of all threads, since SAS.run was made: blocks, locks not had at once, segments mapped at faults, dead threads recovered. */
 	uint64_t allocations, frees, lockWaits, faults, recoveries;
+	char numaNodes[256];            /* "0-1,3"; "": all; cut where there is no room */
+	sas_huge_t hugeWanted;          /* as it was made */
+	sas_huge_t hugePages;           /* the best that a process can get here, by the file system and the kernel's settings */
+	char hugeReason[160];           /* why that is not hugeWanted; "" */
 } SASInspectInfo;
 
 /* What a problem is about: file and offset say where, sentence what. */

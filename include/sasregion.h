@@ -33,6 +33,13 @@ typedef enum {
 	SASNuma__INTERLEAVE_SEGMENTS = 4        /* regions: segment n on the (n mod k)-th of the k nodes */
 } sas_numa_t;
 
+/* In which pages the memory of a region lies: a wish, made at its creation. Where it cannot be had, the next lower one. */
+typedef enum {
+	SASHuge__NONE = 0,              /* small pages */
+	SASHuge__TRANSPARENT = 1,       /* huge pages as the kernel has them to give */
+	SASHuge__HUGETLB = 2            /* those of hugetlbfs: what a directory there has in any case */
+} sas_huge_t;
+
 /* Flags of SASRegionJoin(). */
 #define SAS_JOIN_CREATE 0x0001          /* create the region where there is none */
 #define SAS_JOIN_EXCLUSIVE 0x0002       /* with CREATE: EEXIST where there is one */
@@ -55,10 +62,12 @@ typedef struct SASRegionOptions {
 	sas_durability_t durability;    /* create */
 	sas_numa_t numaPolicy;          /* create */
 	const char *numaNodes;          /* create: a list as numactl(8) reads it, such as "0-1"; NULL: all */
+	sas_huge_t hugePages;           /* create */
+	uint32_t reserved[13];          /* 0 */
 } SASRegionOptions;
 
 typedef struct SASRegionInfo {
-	size_t structSize;              /* set by the caller: sizeof(SASRegionInfo) */
+	size_t structSize;              /* set by the caller: sizeof(SASRegionInfo); of an older one, what that has */
 	char path[4096];
 	uint8_t uuid[16];
 	uint64_t base, mappedAt, regionSize, segmentSize;
@@ -75,6 +84,11 @@ typedef struct SASRegionInfo {
 	uint64_t faults, busErrors;     /* lazily mapped segments, SIGBUS in the region: this process */
 	uint64_t allocations, frees;    /* of blocks, by all threads since the run file was made */
 	uint64_t lockWaits;             /* address locks that they did not have at once */
+	sas_huge_t hugeWanted, hugePages;       /* as it was made; what this process has */
+	uint64_t hugeBytes;             /* of the region, that huge pages map in this process now */
+	char hugeReason[160];           /* why hugePages is not hugeWanted; "" */
+	sas_numa_t numaPolicy;
+	char numaNodes[256];            /* "0-1,3"; "": all; cut where there is no room */
 } SASRegionInfo;
 
 typedef enum {

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
+#include "numa.h"
+#include "place.h"
 
 #define RUN_DEPTH 64            /* of buddies that wait to be merged: sizes fall by powers of two */
 
@@ -156,6 +159,18 @@ static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
 	info->recoveries = in->recoveries;
 	info->durability = (sas_durability_t)a->durability;
 	info->numaPolicy = (sas_numa_t)sas_anchor_numa(a);
+	sas_numa_text(a->numa_nodes, info->numaNodes, sizeof(info->numaNodes));
+}
+
+static void describe_huge(const struct sas_inspect *in, SASInspectInfo *info)
+{
+	int file_system = sas_place_file_system(in->dir, in->path);
+
+	info->hugeWanted = (sas_huge_t)in->anchor.huge;
+	if (file_system < 0)    /* no process can join it here */
+		snprintf(info->hugeReason, sizeof(info->hugeReason), "its pages are too large");
+	else
+		info->hugePages = (sas_huge_t)sas_place_huge((unsigned)file_system, in->anchor.huge, info->hugeReason);
 }
 
 static uint64_t allocated_bytes(const struct stat *st)
@@ -188,6 +203,7 @@ static int get_info(struct sas_inspect *in, SASInspectInfo *out)
 	if (size < sizeof(info.structSize) + sizeof(info.uuid))
 		return sas_fail(EINVAL, "SASInspectGetInfo: structSize %zu is not set by the caller", size);
 	describe_anchor(in, &info);
+	describe_huge(in, &info);
 	count_files(in, &info);
 	error = sas_inspect_each(in, count_tile, &info);
 	if (!error)

@@ -89,7 +89,7 @@ static void check_size(struct sas_check *c, uint64_t n, const struct stat *st)
 	int preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	uint64_t size = (uint64_t)st->st_size, wanted = a->segment_size + (preallocated ? 0 : SAS_M_PAGE);
 
-	if (preallocated ? size < wanted : size != wanted)
+	if (!sas_file_size_fits(a, size))
 		sas_check_report(c, n, size, "the file has %llu bytes, a segment has %llu",
 				 (unsigned long long)size, (unsigned long long)wanted);
 }

@@ -264,6 +264,8 @@ static int copy_owner(struct copy *c, const char *name, const struct stat *st, i
 /* The file keeps the name under which messages show it. */
 static int copy_content(struct copy *c, uint64_t n, int out)
 {
+	const struct sas_m_anchor *a = &c->from->anchor;
+	int preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	char name[SAS_SEGMENT_NAME];
 	struct stat st;
 	int in, error = sas_inspect_file(c->from, n, &in);
@@ -272,10 +274,12 @@ static int copy_content(struct copy *c, uint64_t n, int out)
 	if (error)
 		return sas_fail(-error, "%s/%s: cannot be copied: %s", c->from->path, name, strerror(-error));
 	error = sas_port->fstat(in, &st);
+	/* A copy may lie on hugetlbfs, or its original: each has the size that its file system likes. */
 	if (!error)
-		error = sas_port->ftruncate(out, (uint64_t)st.st_size);
+		error = preallocated ? sas_port->ftruncate(out, (uint64_t)st.st_size) :
+				       sas_segment_set_size(out, a->segment_size);
 	if (!error)
-		error = copy_data(c, in, out, (uint64_t)st.st_size);
+		error = copy_data(c, in, out, preallocated ? (uint64_t)st.st_size : a->segment_size + SAS_M_PAGE);
 	if (!error)
 		error = back_segment(c, n, out);
 	if (error)

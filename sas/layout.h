@@ -54,6 +54,7 @@
 #define SAS_M_UNIT_SHIFT 12
 #define SAS_M_UNIT (1UL << SAS_M_UNIT_SHIFT)
 #define SAS_M_PAGE 4096UL
+#define SAS_M_LARGE_TAIL (2UL << 20)    /* the page of the trailer where file sizes are multiples of huge pages */
 #define SAS_M_MIN_SEGMENT (2UL << 20)
 #define SAS_M_MAX_SEGMENTS (1UL << 20)
 #define SAS_M_LOG_SIZE 4096UL
@@ -139,7 +140,7 @@ struct sas_m_segment {
 	uint32_t reserved[6];
 };
 
-/* The last page of each segment file, at offset segment_size; no trailer where PREALLOCATED.
+/* Behind what is mapped of each segment file, at offset segment_size; no trailer where PREALLOCATED.
  * checksum as in the anchor. */
 struct sas_m_trailer {
 	uint64_t magic;

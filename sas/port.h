@@ -63,7 +63,7 @@ extern const struct sas_port sas_port_linux;
 
 #define SAS_MAP_FAILED(p) ((uintptr_t)(p) >= (uintptr_t)-4095)
 
-/* Whole transfers: retry short counts; -EIO where the file ends early. */
+/* Whole transfers: retry short counts; -EIO where the file ends early. On hugetlbfs, which has no write(2), by a mapping. */
 int sas_port_pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset);
 /* Is fd (still) this file? A program that closes all descriptors gets our numbers for its own files. (h) */
@@ -80,5 +80,9 @@ uint64_t sas_port_pid_namespace(void);
 int sas_port_thread_exists(int pid, int tid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */
 void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size);
+/* Bytes of the mappings in [address, address + size) that huge pages map in this process, as /proc/self/smaps says. */
+uint64_t sas_port_huge_bytes(uintptr_t address, size_t size);
+/* What a file of /proc or /sys holds; "" if there is none. */
+void sas_port_setting(const char *path, char *text, size_t size);
 
 #endif

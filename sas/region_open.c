@@ -431,8 +431,13 @@ int sas_region_open(struct sas_region *r, const SASRegionOptions *o, int classic
 {
 	int error = refuse_network(r, o->flags);
 
-	if (!error)
-		error = sas_place_look(r);
+	if (!error) {
+		error = sas_place_file_system(r->dir, r->path);
+		if (error >= 0) {
+			r->file_system = (uint32_t)error;
+			error = 0;
+		}
+	}
 	while (!error) {
 		error = try_join(r, o, classic);
 		if (error != -ERESTART)

@@ -246,6 +246,7 @@ static void options_of(const struct sas_region *r, SASRegionOptions *o, char *no
 	o->regionSize = r->anchor.region_size;
 	o->segmentSize = r->anchor.segment_size;
 	o->durability = (sas_durability_t)r->anchor.durability;
+	o->hugePages = (sas_huge_t)(r->anchor.huge < SASHuge__HUGETLB ? r->anchor.huge : SASHuge__HUGETLB);
 	o->numaPolicy = (sas_numa_t)sas_anchor_numa(&r->anchor);
 	o->numaNodes = *sas_numa_text(r->anchor.numa_nodes, nodes, size) ? nodes : NULL;
 }

@@ -107,7 +107,6 @@ static void close_and_keep_spare(struct sas_region *r, int fd)
 
 static int examine(const struct sas_region *r, uint64_t n, int fd)
 {
-	int preallocated = (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	struct sas_m_trailer trailer;
 	struct stat st;
 	int error = sas_port->fstat(fd, &st);
@@ -119,10 +118,10 @@ static int examine(const struct sas_region *r, uint64_t n, int fd)
 	if ((st.st_mode & 07777) != r->anchor.mode || st.st_gid != r->gid ||
 	    (st.st_uid != r->uid && !(r->anchor.mode & 0020)))
 		return -EPERM;
-	if (preallocated)
-		return (uint64_t)st.st_size >= r->segment_size ? 0 : -EUCLEAN;
-	if ((uint64_t)st.st_size != r->segment_size + SAS_M_PAGE)
+	if (!sas_file_size_fits(&r->anchor, (uint64_t)st.st_size))
 		return -EUCLEAN;
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		return 0;
 	error = sas_port_pread_all(fd, &trailer, sizeof trailer, r->segment_size);
 	if (error)
 		return error;
@@ -149,6 +148,9 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 	void *want = sas_at(r, n << r->segment_shift), *got;
 	int kind = r->anchor.durability == SASDurability__PMEM ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 
+	/* Its huge pages are taken with the file space: none are set aside for what nobody uses. */
+	if (r->file_system == SAS_FS_HUGETLB)
+		kind |= MAP_NORESERVE;
 	/* Over our own reservation, or where nothing may be. */
 	got = sas_port->mmap(want, r->segment_size, protection,
 			     kind | (r->reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE), fd, 0);
@@ -220,6 +222,13 @@ int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size)
 	return 0;
 }
 
+int sas_segment_set_size(int fd, uint64_t segment_size)
+{
+	int error = sas_port->ftruncate(fd, segment_size + SAS_M_PAGE);
+
+	return error == -EINVAL ? sas_port->ftruncate(fd, segment_size + SAS_M_LARGE_TAIL) : error;
+}
+
 struct making { struct sas_region *r; uint64_t n; };
 
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n)
@@ -249,7 +258,7 @@ int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n)
 static int fill_segment(int fd, void *arg)
 {
 	const struct making *m = arg;
-	int error = sas_port->ftruncate(fd, m->r->segment_size + SAS_M_PAGE);
+	int error = sas_segment_set_size(fd, m->r->segment_size);
 
 	return error ? error : sas_segment_write_trailer(fd, &m->r->anchor, m->n);
 }

@@ -29,6 +29,10 @@ enum field {
 	GROUP,
 	DURABILITY,
 	NUMA,
+	NODES,
+	HUGE_WANTED,
+	HUGE_PAGES,
+	HUGE_REASON,
 	SPARSE,
 	PREALLOCATED,
 	GENERATION,
@@ -63,6 +67,10 @@ static const struct tool_column fields[] = {
 	[GROUP] = { "GID", TOOL_NUMBER, "group of its files" },
 	[DURABILITY] = { "DURABILITY", TOOL_TEXT, "process, disk or pmem" },
 	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind, interleave or interleave-segments" },
+	[NODES] = { "NODES", TOOL_TEXT, "NUMA nodes of that policy; nothing: all" },
+	[HUGE_WANTED] = { "HUGE", TOOL_TEXT, "pages that it was made for: none, transparent or hugetlb" },
+	[HUGE_PAGES] = { "PAGES", TOOL_TEXT, "pages that processes can get here: the same" },
+	[HUGE_REASON] = { "HUGEREASON", TOOL_TEXT, "why these are others" },
 	[SPARSE] = { "SPARSE", TOOL_BOOLEAN, "blocks take file space at their first touch" },
 	[PREALLOCATED] = { "PREALLOCATED", TOOL_BOOLEAN, "it lives in files that were there before" },
 	[GENERATION] = { "JOINS", TOOL_NUMBER, "joins so far" },
@@ -114,6 +122,7 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 {
 	static const char *const durability[] = { "process", "disk", "pmem" };
 	static const char *const numa[] = { "default", "preferred", "bind", "interleave", "interleave-segments" };
+	static const char *const huge[] = { "none", "transparent", "hugetlb" };
 	const struct region *r = row;
 	const SASInspectInfo *i = &r->info;
 
@@ -137,6 +146,10 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	case GROUP: tool_number_text(text, i->gid); break;
 	case DURABILITY: put_text(text, name_of(i->durability, durability, 3)); break;
 	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 5)); break;
+	case NODES: put_text(text, i->numaNodes); break;
+	case HUGE_WANTED: put_text(text, name_of(i->hugeWanted, huge, 3)); break;
+	case HUGE_PAGES: put_text(text, name_of(i->hugePages, huge, 3)); break;
+	case HUGE_REASON: put_text(text, i->hugeReason); break;
 	case SPARSE: tool_number_text(text, i->sparse); break;
 	case PREALLOCATED: tool_number_text(text, i->preallocated); break;
 	case GENERATION: tool_number_text(text, i->generation); break;
