@@ -13,6 +13,7 @@
 #include "inspect.h"
 #include "numa.h"
 #include "place.h"
+#include "segment.h"
 
 #define RUN_DEPTH 64            /* of buddies that wait to be merged: sizes fall by powers of two */
 
@@ -178,7 +179,19 @@ static uint64_t allocated_bytes(const struct stat *st)
 	return (uint64_t)st->st_blocks * 512;
 }
 
-static void count_files(const struct sas_inspect *in, SASInspectInfo *info)
+static void count_attributes(struct sas_inspect *in, uint64_t n, SASInspectInfo *info)
+{
+	char name[SAS_SEGMENT_NAME], said[SAS_XATTR_SAID];
+	int found = sas_inspect_attributes(in, n, said);
+
+	info->attributesFit += found == SAS_XATTR_FIT;
+	info->attributesMissing += found == SAS_XATTR_MISSING;
+	info->attributesDiffer += found == SAS_XATTR_DIFFER;
+	if (said[0] && !info->attributesSaid[0])
+		snprintf(info->attributesSaid, sizeof(info->attributesSaid), "%s: %s", sas_segment_name(name, n), said);
+}
+
+static void count_files(struct sas_inspect *in, SASInspectInfo *info)
 {
 	for (uint64_t n = 0; n < in->segments; n++) {
 		struct stat st;
@@ -188,6 +201,7 @@ static void count_files(const struct sas_inspect *in, SASInspectInfo *info)
 		info->segmentsPresent++;
 		if (sas_inspect_stat(in, n, &st) == 0)
 			info->allocatedBytes += allocated_bytes(&st);
+		count_attributes(in, n, info);
 	}
 }
 
@@ -241,8 +255,10 @@ static long list_segments(struct sas_inspect *in, SASSegmentInfo *buffer, size_t
 	if (!in || (!buffer && capacity))
 		return sas_fail(EINVAL, "SASInspectListSegments: a NULL argument");
 	for (uint64_t n = 0; n < in->segments; n++) {
+		char said[SAS_XATTR_SAID];
 		struct stat st = { 0 };
 		SASSegmentInfo *s;
+		int found;
 
 		if (!sas_inspect_present(in, n) || (size_t)count++ >= capacity)
 			continue;
@@ -257,6 +273,8 @@ static long list_segments(struct sas_inspect *in, SASSegmentInfo *buffer, size_t
 		s->uid = st.st_uid;
 		s->gid = st.st_gid;
 		s->mode = st.st_mode & 07777;
+		found = sas_inspect_attributes(in, n, said);
+		s->attributes = (sas_attributes_t)(found < 0 ? SAS_XATTR_NONE : found);
 	}
 	return count;
 }

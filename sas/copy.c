@@ -174,15 +174,13 @@ static void copy_attributes(const char *name, int in, int out)
 #else
 static void copy_attributes(const char *name, int in, int out)
 {
-	static const char *const keys[] = { "uuid", "segment", "base", "format", "generation" };
-
 	(void)name;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		char value[256];
-		ssize_t size = sas_xattr_get(in, keys[i], value, sizeof(value));
+	for (size_t i = 0; sas_xattr_keys[i]; i++) {
+		char value[512];
+		ssize_t size = sas_xattr_get(in, sas_xattr_keys[i], value, sizeof(value));
 
 		if (size >= 0)
-			sas_xattr_set(out, keys[i], value, (size_t)size);
+			sas_xattr_set(out, sas_xattr_keys[i], value, (size_t)size);
 	}
 }
 #endif

@@ -72,6 +72,9 @@ run info -o NUMA,NODES,HUGE,HUGEREASON wishes
 expect_like 0 '^NUMA +interleave-segments$' 'info shows the policy'
 expect_like 0 '^HUGEREASON +the directory is not on hugetlbfs' 'info shows why there are no huge pages'
 run info -J -o NODES,HUGE wishes; expect_like 0 '"huge": "hugetlb"' 'info shows wishes as JSON'
+attributes='complete|unsupported'
+run info -no ATTRIBUTES wishes; expect_like 0 "^($attributes)$" 'info shows attributes'
+run ls -n -k segments -o attributes wishes; expect_like 0 "^($attributes)$" 'ls shows attributes'
 run rm wishes; expect 0 'rm of a region with wishes' < /dev/null
 
 run create "${small[@]}" store; expect 0 'create' < /dev/null

@@ -417,7 +417,7 @@ START_TEST(segment_of_another_region_is_refused)
 	char *store = make_store(), *other = make_store();
 
 	ck_assert_int_eq(rename(help_path(other, FIRST), help_path(store, FIRST)), 0);
-	foreign_segment(store, EUCLEAN, "not this segment");
+	foreign_segment(store, EUCLEAN, "belongs to another region");
 }
 END_TEST
 
@@ -428,7 +428,7 @@ START_TEST(segment_under_the_number_of_another_is_refused)
 	ck_assert_int_eq(rename(help_path(store, FIRST), aside), 0);
 	ck_assert_int_eq(rename(help_path(store, SECOND), help_path(store, FIRST)), 0);
 	ck_assert_int_eq(rename(aside, help_path(store, SECOND)), 0);
-	foreign_segment(store, EUCLEAN, "not this segment");
+	foreign_segment(store, EUCLEAN, "segment 2 of the region, not 1");
 }
 END_TEST
 
@@ -440,7 +440,7 @@ START_TEST(segment_cut_short_or_damaged_is_refused)
 	transfer(store, FIRST, at, &word, sizeof word, 0);
 	word ^= 1;
 	transfer(store, FIRST, at, &word, sizeof word, 1);
-	foreign_segment(store, EUCLEAN, "not this segment");
+	foreign_segment(store, EUCLEAN, "checksum");
 	word ^= 1;
 	transfer(store, FIRST, at, &word, sizeof word, 1);
 	accepted(store, SAS_JOIN_EAGER);
@@ -449,7 +449,7 @@ START_TEST(segment_cut_short_or_damaged_is_refused)
 	ck_assert_int_eq(truncate(help_path(store, FIRST), 0), 0);
 	foreign_segment(store, EUCLEAN, "cut short");
 	ck_assert_int_eq(truncate(help_path(store, FIRST), 2 * HELP_SEGMENT), 0);
-	foreign_segment(store, EUCLEAN, "not this segment");
+	foreign_segment(store, EUCLEAN, "no segment's trailer");
 }
 END_TEST
 

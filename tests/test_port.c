@@ -424,33 +424,40 @@ static int record_fsetxattr(int file, const char *name, const void *value, size_
 START_TEST(xattr_describe_writes_readable_values)
 {
 	struct sas_m_trailer trailer = { .number = 12, .base = 0x200000000000, .format = 1, .generation = 3 };
+	struct sas_m_anchor anchor = { .numa_policy = 3, .numa_spread = 1, .numa_nodes = { 5 }, .huge = 2 }, plain = { 0 };
 
 	trailer.uuid[0] = 0xab;
 	trailer.uuid[15] = 1;
 	port.fsetxattr = record_fsetxattr;
 	sas_port = &port;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), 0);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &plain), 0);
 	ck_assert_int_eq(given_count, 5);
+	given_count = 0;
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), 0);
+	ck_assert_int_eq(given_count, 7);
 	ck_assert_str_eq(given[0], "user.sasphere.uuid=ab000000-0000-0000-0000-000000000001");
 	ck_assert_str_eq(given[1], "user.sasphere.segment=12");
 	ck_assert_str_eq(given[2], "user.sasphere.base=0x200000000000");
 	ck_assert_str_eq(given[3], "user.sasphere.format=1");
 	ck_assert_str_eq(given[4], "user.sasphere.generation=3");
+	ck_assert_str_eq(given[5], "user.sasphere.numa=interleave-segments:0,2");
+	ck_assert_str_eq(given[6], "user.sasphere.huge=hugetlb");
 }
 END_TEST
 
 START_TEST(xattr_that_fails_says_why)
 {
 	struct sas_m_trailer trailer = {0};
+	struct sas_m_anchor anchor = {0};
 
 	port.fsetxattr = record_fsetxattr;
 	sas_port = &port;
 	given_error = -EOPNOTSUPP;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), -EOPNOTSUPP);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), -EOPNOTSUPP);
 	ck_assert_int_eq(given_count, 1);
 	ck_assert_str_eq(sas_err_last(), "");
 	given_error = -ENOSPC;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), -ENOSPC);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(sas_err_last(), "user.sasphere.uuid"));
 	ck_assert_int_eq(sas_xattr_set(fd, "", "x", 1), -EINVAL);
 }
