@@ -650,6 +650,7 @@ static ssize_t list_by_bits(int fd, void *buffer, size_t size)
 	return sas_port_linux.getdents64(fd, buffer, size > 64 ? 64 : size);
 }
 
+#ifdef HAVE_LIBNUMA
 static int without_nodes(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags)
 {
 	(void)address;
@@ -661,6 +662,7 @@ static int without_nodes(void *address, size_t size, int mode, const unsigned lo
 	denied++;
 	return -EPERM;
 }
+#endif
 
 static void live_without(const char *what)
 {
@@ -698,8 +700,10 @@ START_TEST(life_on_file_systems_that_lack_something)
 	live_without("attributes");
 	port.madvise = without_advice;
 	live_without("advice");
+#ifdef HAVE_LIBNUMA
 	port.mbind = without_nodes;
 	live_without("NUMA");
+#endif
 	port.pread = read_by_bits;
 	port.pwrite = write_by_bits;
 	port.getdents64 = list_by_bits;
