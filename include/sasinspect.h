@@ -13,11 +13,21 @@
 
 typedef struct sas_inspect *SASInspect_t;       /* owned by the caller; one thread at a time */
 
+/* The attributes repeat what the files say; nothing depends on them. */
+typedef enum {
+	SASAttributes__NONE = 0,        /* the file system has none, or a preallocated file */
+	SASAttributes__FIT = 1,
+	SASAttributes__MISSING = 2,     /* some or all: a copy that did not keep them */
+	SASAttributes__DIFFER = 3       /* a stray or misplaced file, perhaps */
+} sas_attributes_t;
+
 typedef struct SASSegmentInfo {
 	uint64_t number, address, size;
 	uint64_t allocatedBytes;        /* what the file takes on the disk */
 	uint32_t use;                   /* 0 free, 1 carved into blocks, 2 part of a larger block */
 	uint32_t uid, gid, mode;
+	sas_attributes_t attributes;    /* do its user.sasphere.* attributes say what it is? */
+	uint32_t reserved;
 } SASSegmentInfo;
 
 typedef struct SASParticipantInfo {
@@ -63,6 +73,12 @@ typedef struct SASInspectInfo {
 	sas_numa_t numaPolicy;
 	/* Of all threads, since SAS.run was made: blocks, locks not had at once, segments mapped at faults, dead threads recovered. */
 	uint64_t allocations, frees, lockWaits, faults, recoveries;
+	char numaNodes[256];            /* "0-1,3"; "": all; cut where there is no room */
+	sas_huge_t hugeWanted;          /* as it was made */
+	sas_huge_t hugePages;           /* the best that a process can get here, by the file system and the kernel's settings */
+	char hugeReason[160];           /* why that is not hugeWanted; "" */
+	uint32_t attributesFit, attributesMissing, attributesDiffer;    /* files; all 0: the file system has none */
+	char attributesSaid[256];       /* what is wrong with the first of them; "" */
 } SASInspectInfo;
 
 /* What a problem is about: file and offset say where, sentence what. */

@@ -28,9 +28,17 @@ typedef enum {
 typedef enum {
 	SASNuma__DEFAULT = 0,
 	SASNuma__PREFERRED = 1,         /* numaNodes: the nodes to prefer */
-	SASNuma__BIND = 2,
-	SASNuma__INTERLEAVE = 3
+	SASNuma__BIND = 2,              /* them alone */
+	SASNuma__INTERLEAVE = 3,        /* over them, page by page */
+	SASNuma__INTERLEAVE_SEGMENTS = 4        /* regions: segment n on the (n mod k)-th of the k nodes */
 } sas_numa_t;
+
+/* In which pages the memory of a region lies: a wish, made at its creation. Where it cannot be had, the next lower one. */
+typedef enum {
+	SASHuge__NONE = 0,              /* small pages */
+	SASHuge__TRANSPARENT = 1,       /* huge pages as the kernel has them to give */
+	SASHuge__HUGETLB = 2            /* those of hugetlbfs: what a directory there has in any case */
+} sas_huge_t;
 
 /* Flags of SASRegionJoin(). */
 #define SAS_JOIN_CREATE 0x0001          /* create the region where there is none */
@@ -54,10 +62,12 @@ typedef struct SASRegionOptions {
 	sas_durability_t durability;    /* create */
 	sas_numa_t numaPolicy;          /* create */
 	const char *numaNodes;          /* create: a list as numactl(8) reads it, such as "0-1"; NULL: all */
+	sas_huge_t hugePages;           /* create */
+	uint32_t reserved[13];          /* 0 */
 } SASRegionOptions;
 
 typedef struct SASRegionInfo {
-	size_t structSize;              /* set by the caller: sizeof(SASRegionInfo) */
+	size_t structSize;              /* set by the caller: sizeof(SASRegionInfo); of an older one, what that has */
 	char path[4096];
 	uint8_t uuid[16];
 	uint64_t base, mappedAt, regionSize, segmentSize;
@@ -74,6 +84,11 @@ typedef struct SASRegionInfo {
 	uint64_t faults, busErrors;     /* lazily mapped segments, SIGBUS in the region: this process */
 	uint64_t allocations, frees;    /* of blocks, by all threads since the run file was made */
 	uint64_t lockWaits;             /* address locks that they did not have at once */
+	sas_huge_t hugeWanted, hugePages;       /* as it was made; what this process has */
+	uint64_t hugeBytes;             /* of the region, that huge pages map in this process now */
+	char hugeReason[160];           /* why hugePages is not hugeWanted; "" */
+	sas_numa_t numaPolicy;
+	char numaNodes[256];            /* "0-1,3"; "": all; cut where there is no room */
 } SASRegionInfo;
 
 typedef enum {
@@ -118,6 +133,16 @@ extern __C__ int SASRegionSetFinder (SASRegion_t region, void *finder);
 extern __C__ void *SASRegionBlockAlloc (SASRegion_t region, size_t size);
 /* Finds its region by the address. EFAULT, EINVAL, ENOENT, EPERM, EROFS, ESTALE, EDEADLK. */
 extern __C__ int SASBlockFree (void *block, size_t size);
+/*
+ * Where the memory of a block in use is taken from now on; what is there moves, unless others have it mapped. A wish, as all
+ * placement: where it cannot be had the sink gets a warning, and the call gives 0. DEFAULT: as the rest of the region.
+ * nodes: as SASRegionOptions.numaNodes. EINVAL, EFAULT, ENOENT, EPERM, EROFS, ESTALE, EDEADLK.
+ */
+extern __C__ int SASBlockPlace (void *block, size_t size, sas_numa_t policy, const char *nodes);
+/* SASRegionBlockAlloc() and SASBlockPlace() in one. */
+extern __C__ void *SASRegionBlockAllocPlaced (SASRegion_t region, size_t size, sas_numa_t policy, const char *nodes);
+/* What the kernel has for an address: the policy, and its nodes as text, "0-1,3", cut where size bytes have no room. */
+extern __C__ int SASBlockPlacement (const void *address, sas_numa_t *policy, char *nodes, size_t size);
 /* The block in use that an address lies in. ENOENT: none. */
 extern __C__ int SASBlockFind (const void *address, SASBlockInfo *info);
 /* Stores up to capacity entries, ascending by address; gives how many there are, or -1. */

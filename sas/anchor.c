@@ -12,6 +12,7 @@
 #include "anchor.h"
 #include "err.h"
 #include "hash.h"
+#include "uuid.h"
 
 #define AT(field) offsetof(struct sas_m_anchor, field)
 
@@ -250,12 +251,12 @@ int sas_trailer_examine(const struct sas_m_trailer *t, const struct sas_m_anchor
 		uint64_t at, has, wanted;
 		const char *what;
 	} fields[] = {
-		{ TRAILER_AT(number), t->number, number, "segment" },
 		{ TRAILER_AT(base), t->base, a->base, "base" },
 		{ TRAILER_AT(region_size), t->region_size, a->region_size, "region size" },
 		{ TRAILER_AT(segment_size), t->segment_size, a->segment_size, "segment size" },
 		{ TRAILER_AT(generation), t->generation, a->generation, "generation" },
 	};
+	char uuid[SAS_UUID_TEXT];
 
 	if (t->magic != SAS_M_MAGIC_TRAILER)
 		return fault_at(fault, TRAILER_AT(magic), EUCLEAN,
@@ -270,9 +271,14 @@ int sas_trailer_examine(const struct sas_m_trailer *t, const struct sas_m_anchor
 	if (t->checksum != sas_trailer_checksum(t))
 		return fault_at(fault, TRAILER_AT(checksum), EUCLEAN,
 				"the trailer's checksum does not fit its bytes");
-	if (memcmp(t->uuid, a->uuid, sizeof(t->uuid)))
-		return fault_at(fault, TRAILER_AT(uuid), EUCLEAN,
-				"a segment of another region: the UUIDs differ");
+	if (memcmp(t->uuid, a->uuid, sizeof(t->uuid))) {
+		sas_uuid_text(t->uuid, uuid);
+		return fault_at(fault, TRAILER_AT(uuid), EUCLEAN, "this file belongs to another region, %s: it is segment %llu there",
+				uuid, (unsigned long long)t->number);
+	}
+	if (t->number != number)
+		return fault_at(fault, TRAILER_AT(number), EUCLEAN, "this file is segment %llu of the region, not %llu",
+				(unsigned long long)t->number, (unsigned long long)number);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (fields[i].has != fields[i].wanted)
 			return fault_at(fault, fields[i].at, EUCLEAN,

@@ -57,6 +57,20 @@ static inline uint64_t sas_segments_of(const struct sas_m_anchor *a)
 	return a->region_size / a->segment_size;
 }
 
+/* The sas_numa_t that it was made with. */
+static inline uint32_t sas_anchor_numa(const struct sas_m_anchor *a)
+{
+	return a->numa_policy + (a->numa_policy == SAS_M_NUMA_INTERLEAVE && a->numa_spread >= SAS_M_SPREAD_SEGMENTS);
+}
+
+/* May a segment's file have this size? */
+static inline int sas_file_size_fits(const struct sas_m_anchor *a, uint64_t size)
+{
+	if (a->incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		return size >= a->segment_size;
+	return size == a->segment_size + SAS_M_PAGE || size == a->segment_size + SAS_M_LARGE_TAIL;
+}
+
 /* Bytes of the block map of one segment. */
 static inline uint64_t sas_map_bytes(uint64_t segment_size)
 {

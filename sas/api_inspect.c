@@ -6,10 +6,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "err.h"
 #include "inspect.h"
+#include "numa.h"
+#include "place.h"
+#include "segment.h"
 
 #define RUN_DEPTH 64            /* of buddies that wait to be merged: sizes fall by powers of two */
 
@@ -155,7 +159,19 @@ static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
 	info->faults = in->sums.faults;
 	info->recoveries = in->recoveries;
 	info->durability = (sas_durability_t)a->durability;
-	info->numaPolicy = (sas_numa_t)a->numa_policy;
+	info->numaPolicy = (sas_numa_t)sas_anchor_numa(a);
+	sas_numa_text(a->numa_nodes, info->numaNodes, sizeof(info->numaNodes));
+}
+
+static void describe_huge(const struct sas_inspect *in, SASInspectInfo *info)
+{
+	int file_system = sas_place_file_system(in->dir, in->path);
+
+	info->hugeWanted = (sas_huge_t)in->anchor.huge;
+	if (file_system < 0)    /* no process can join it here */
+		snprintf(info->hugeReason, sizeof(info->hugeReason), "its pages are too large");
+	else
+		info->hugePages = (sas_huge_t)sas_place_huge((unsigned)file_system, in->anchor.huge, info->hugeReason);
 }
 
 static uint64_t allocated_bytes(const struct stat *st)
@@ -163,7 +179,19 @@ static uint64_t allocated_bytes(const struct stat *st)
 	return (uint64_t)st->st_blocks * 512;
 }
 
-static void count_files(const struct sas_inspect *in, SASInspectInfo *info)
+static void count_attributes(struct sas_inspect *in, uint64_t n, SASInspectInfo *info)
+{
+	char name[SAS_SEGMENT_NAME], said[SAS_XATTR_SAID];
+	int found = sas_inspect_attributes(in, n, said);
+
+	info->attributesFit += found == SAS_XATTR_FIT;
+	info->attributesMissing += found == SAS_XATTR_MISSING;
+	info->attributesDiffer += found == SAS_XATTR_DIFFER;
+	if (said[0] && !info->attributesSaid[0])
+		snprintf(info->attributesSaid, sizeof(info->attributesSaid), "%s: %s", sas_segment_name(name, n), said);
+}
+
+static void count_files(struct sas_inspect *in, SASInspectInfo *info)
 {
 	for (uint64_t n = 0; n < in->segments; n++) {
 		struct stat st;
@@ -173,6 +201,7 @@ static void count_files(const struct sas_inspect *in, SASInspectInfo *info)
 		info->segmentsPresent++;
 		if (sas_inspect_stat(in, n, &st) == 0)
 			info->allocatedBytes += allocated_bytes(&st);
+		count_attributes(in, n, info);
 	}
 }
 
@@ -188,6 +217,7 @@ static int get_info(struct sas_inspect *in, SASInspectInfo *out)
 	if (size < sizeof(info.structSize) + sizeof(info.uuid))
 		return sas_fail(EINVAL, "SASInspectGetInfo: structSize %zu is not set by the caller", size);
 	describe_anchor(in, &info);
+	describe_huge(in, &info);
 	count_files(in, &info);
 	error = sas_inspect_each(in, count_tile, &info);
 	if (!error)
@@ -225,8 +255,10 @@ static long list_segments(struct sas_inspect *in, SASSegmentInfo *buffer, size_t
 	if (!in || (!buffer && capacity))
 		return sas_fail(EINVAL, "SASInspectListSegments: a NULL argument");
 	for (uint64_t n = 0; n < in->segments; n++) {
+		char said[SAS_XATTR_SAID];
 		struct stat st = { 0 };
 		SASSegmentInfo *s;
+		int found;
 
 		if (!sas_inspect_present(in, n) || (size_t)count++ >= capacity)
 			continue;
@@ -241,6 +273,8 @@ static long list_segments(struct sas_inspect *in, SASSegmentInfo *buffer, size_t
 		s->uid = st.st_uid;
 		s->gid = st.st_gid;
 		s->mode = st.st_mode & 07777;
+		found = sas_inspect_attributes(in, n, said);
+		s->attributes = (sas_attributes_t)(found < 0 ? SAS_XATTR_NONE : found);
 	}
 	return count;
 }

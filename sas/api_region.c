@@ -4,15 +4,20 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "anchor.h"
 #include "block.h"
 #include "err.h"
 #include "fault.h"
 #include "index.h"
 #include "lease.h"
 #include "lock_list.h"
+#include "numa.h"
 #include "persist.h"
+#include "place.h"
 #include "port.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -37,10 +42,22 @@ void SASRegionOptionsInit(SASRegionOptions *options)
 	options->structSize = sizeof *options;
 }
 
+/* Read before anything else is, from a structure that may be an older one. */
+static int copy_options(const SASRegionOptions *from, SASRegionOptions *o)
+{
+	size_t size = from->structSize;
+
+	if (size != offsetof(SASRegionOptions, hugePages) && size != sizeof *o)
+		return sas_fail(EINVAL, "SASRegionOptions was not set up by SASRegionOptionsInit()");
+	memcpy(o, from, size);
+	for (size_t i = 0; i < sizeof o->reserved / sizeof o->reserved[0]; i++)
+		if (o->reserved[i])
+			return sas_fail(EINVAL, "SASRegionOptions has an option that this library does not know");
+	return 0;
+}
+
 static int check_options(const SASRegionOptions *o)
 {
-	if (o->structSize != sizeof *o)
-		return sas_fail(EINVAL, "SASRegionOptions was not set up by SASRegionOptionsInit()");
 	if (o->flags & ~JOIN_FLAGS)
 		return sas_fail(EINVAL, "unknown flags %#x", o->flags & ~JOIN_FLAGS);
 	if ((o->flags & SAS_JOIN_CREATE) && (o->flags & (SAS_JOIN_READONLY | SAS_JOIN_RELOCATED)))
@@ -61,9 +78,9 @@ SASRegion_t SASRegionJoin(const char *directory, const SASRegionOptions *options
 	if (!directory)
 		error = sas_fail(EINVAL, "the region's directory is NULL");
 	else if (options)
-		error = check_options(options);
-	if (!error && options)
-		o = *options;
+		error = copy_options(options, &o);
+	if (!error)
+		error = check_options(&o);
 	if (!error)
 		error = copy_text(directory, path, sizeof path, "the region's directory");
 	if (!error && o.numaNodes) {
@@ -192,17 +209,40 @@ static void describe(const struct sas_region *r, SASRegionInfo *info)
 		info->flags |= SAS_JOIN_PREALLOCATED;
 	info->mode = r->anchor.mode;
 	info->durability = (sas_durability_t)r->anchor.durability;
+	info->numaPolicy = (sas_numa_t)sas_anchor_numa(&r->anchor);
+	sas_numa_text(r->anchor.numa_nodes, info->numaNodes, sizeof info->numaNodes);
 	info->faults = sas_load_relaxed_u64(&r->faults);
 	info->busErrors = sas_load_relaxed_u64(&r->bus_errors);
 }
 
+/* What is there, not what was asked for: mappings tell. Reading them takes long, so only where there can be some. */
+static void describe_huge(struct sas_region *r, SASRegionInfo *info)
+{
+	unsigned best = sas_place_huge(r->file_system, r->anchor.huge, info->hugeReason);
+	int error = (int)sas_load_relaxed_u32(&r->huge_errno);
+
+	info->hugeWanted = (sas_huge_t)r->anchor.huge;
+	if (!best)
+		return;
+	info->hugeBytes = sas_port_huge_bytes(r->memory, r->end - r->base);
+	info->hugePages = (sas_huge_t)best;
+	if (best != SAS_M_HUGE_TRANSPARENT || info->hugeBytes)
+		return;
+	info->hugePages = SASHuge__NONE;
+	snprintf(info->hugeReason, sizeof info->hugeReason, "%s%s", "the kernel has given none so far",
+		 error == ENOMEM || error == EAGAIN ? ": no huge page is free" : "");
+}
+
 int SASRegionGetInfo(SASRegion_t region, SASRegionInfo *info)
 {
-	SASRegionInfo found = { .structSize = sizeof found };
+	SASRegionInfo found = { 0 };
 	struct sas_thread *t;
+	size_t size = 0;
 	int error = sas_region_known(region);
 
-	if (!error && (!info || info->structSize != sizeof *info))
+	if (!error && info)
+		size = info->structSize;
+	if (!error && size < offsetof(SASRegionInfo, hugeWanted))
 		error = sas_fail(EINVAL, "SASRegionInfo.structSize is not set to the structure's size");
 	if (!error)
 		error = sas_call_begin(region, 0, &t);
@@ -210,11 +250,16 @@ int SASRegionGetInfo(SASRegion_t region, SASRegionInfo *info)
 		return sas_err_edge(error);
 	error = count_participants(region, &found);
 	describe(region, &found);
+	describe_huge(region, &found);
 	sas_call_end(t);
 	if (!error)
 		error = count_blocks(region, &found);
-	if (!error)
-		*info = found;
+	if (error)
+		return sas_err_edge(error);
+	/* A caller that was built with another structure gets what both know. */
+	memset(info, 0, size);
+	memcpy(info, &found, size < sizeof found ? size : sizeof found);
+	info->structSize = size;
 	return sas_err_edge(error);
 }
 

@@ -89,9 +89,21 @@ static void check_size(struct sas_check *c, uint64_t n, const struct stat *st)
 	int preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	uint64_t size = (uint64_t)st->st_size, wanted = a->segment_size + (preallocated ? 0 : SAS_M_PAGE);
 
-	if (preallocated ? size < wanted : size != wanted)
+	if (!sas_file_size_fits(a, size))
 		sas_check_report(c, n, size, "the file has %llu bytes, a segment has %llu",
 				 (unsigned long long)size, (unsigned long long)wanted);
+}
+
+/* They repeat what the file says, so that they are no fault of the region: told at the end, as a warning. */
+static void check_attributes(struct sas_check *c, uint64_t n)
+{
+	char name[SAS_SEGMENT_NAME], said[SAS_XATTR_SAID];
+	int found = sas_inspect_attributes(c->in, n, said);
+
+	if (found != SAS_XATTR_MISSING && found != SAS_XATTR_DIFFER)
+		return;
+	if (c->attributes++ == 0)
+		snprintf(c->said, sizeof(c->said), "%s: %s", sas_segment_name(name, n), said);
 }
 
 static int check_segment_file(struct sas_check *c, uint64_t n)
@@ -115,6 +127,8 @@ static int check_segment_file(struct sas_check *c, uint64_t n)
 	if (error)
 		return sas_check_unreadable(c, n, error);
 	check_trailer(c, n, fd);
+	if (!c->structure)
+		check_attributes(c, n);
 	return 0;
 }
 
@@ -306,6 +320,9 @@ static long check_region(const char *path, SASProblem problem, void *arg, int st
 	}
 	if (!result)
 		result = c->problems;
+	if (c->attributes)
+		sas_note(SAS_ERR_WARNING, "%s: the extended attributes of %u file%s do not say what they are: %s", c->in->path,
+			 c->attributes, c->attributes == 1 ? "" : "s", c->said);
 	sas_inspect_close(c->in);
 	free(c);
 	return result;

@@ -30,6 +30,8 @@ struct sas_check {
 	int quiet;                      /* a first look: count, tell nobody */
 	int structure;                  /* leave out the bytes of free space */
 	uint32_t intents;
+	uint32_t attributes;            /* files whose attributes do not say what they are */
+	char said[256];                 /* what is wrong with the first of them */
 	struct sas_fixed_block fixed[SAS_CHECK_FIXED];
 	unsigned fixed_count;
 	uint32_t entries[SAS_INSPECT_WINDOW];

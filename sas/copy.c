@@ -174,15 +174,13 @@ static void copy_attributes(const char *name, int in, int out)
 #else
 static void copy_attributes(const char *name, int in, int out)
 {
-	static const char *const keys[] = { "uuid", "segment", "base", "format", "generation" };
-
 	(void)name;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		char value[256];
-		ssize_t size = sas_xattr_get(in, keys[i], value, sizeof(value));
+	for (size_t i = 0; sas_xattr_keys[i]; i++) {
+		char value[512];
+		ssize_t size = sas_xattr_get(in, sas_xattr_keys[i], value, sizeof(value));
 
 		if (size >= 0)
-			sas_xattr_set(out, keys[i], value, (size_t)size);
+			sas_xattr_set(out, sas_xattr_keys[i], value, (size_t)size);
 	}
 }
 #endif
@@ -267,6 +265,8 @@ static int copy_owner(struct copy *c, const char *name, const struct stat *st, i
 /* The file keeps the name under which messages show it. */
 static int copy_content(struct copy *c, uint64_t n, int out)
 {
+	const struct sas_m_anchor *a = &c->from->anchor;
+	int preallocated = (a->incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	char name[SAS_SEGMENT_NAME];
 	struct stat st;
 	int in, error = sas_inspect_file(c->from, n, &in);
@@ -275,10 +275,12 @@ static int copy_content(struct copy *c, uint64_t n, int out)
 	if (error)
 		return sas_fail(-error, "%s/%s: cannot be copied: %s", c->from->path, name, strerror(-error));
 	error = sas_port->fstat(in, &st);
+	/* A copy may lie on hugetlbfs, or its original: each has the size that its file system likes. */
 	if (!error)
-		error = sas_port->ftruncate(out, (uint64_t)st.st_size);
+		error = preallocated ? sas_port->ftruncate(out, (uint64_t)st.st_size) :
+				       sas_segment_set_size(out, a->segment_size);
 	if (!error)
-		error = copy_data(c, in, out, (uint64_t)st.st_size);
+		error = copy_data(c, in, out, preallocated ? (uint64_t)st.st_size : a->segment_size + SAS_M_PAGE);
 	if (!error)
 		error = back_segment(c, n, out);
 	if (error)

@@ -254,6 +254,18 @@ int sas_inspect_file(struct sas_inspect *in, uint64_t n, int *fd)
 	return *fd < 0 ? *fd : 0;
 }
 
+int sas_inspect_attributes(struct sas_inspect *in, uint64_t n, char said[SAS_XATTR_SAID])
+{
+	struct sas_m_trailer t;
+	int fd, error = sas_inspect_file(in, n, &fd);
+
+	said[0] = '\0';
+	if (error || (in->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED))
+		return error;
+	sas_segment_trailer(&t, &in->anchor, n);
+	return sas_xattr_compare(fd, &t, &in->anchor, said);
+}
+
 int sas_inspect_read(struct sas_inspect *in, uint64_t offset, void *buffer, uint64_t size)
 {
 	int fd, error = sas_inspect_file(in, offset / in->anchor.segment_size, &fd);

@@ -21,6 +21,7 @@
 #include "layout.h"
 #include "lock_list.h"
 #include "sasinspect.h"
+#include "xattr.h"
 
 #define SAS_INSPECT_WINDOW 4096U        /* map entries read at once */
 
@@ -74,6 +75,8 @@ int sas_inspect_stat(const struct sas_inspect *in, uint64_t n, struct stat *st);
 /* A descriptor of segment n's file for reading, owned by `in`: good until the next call. Only a regular file
  * is opened. -errno, no sentence. */
 int sas_inspect_file(struct sas_inspect *in, uint64_t n, int *fd);
+/* Do segment n's attributes say what the file is? As sas_xattr_compare(); -errno, no sentence, of a file that cannot be opened. */
+int sas_inspect_attributes(struct sas_inspect *in, uint64_t n, char said[SAS_XATTR_SAID]);
 /* Reads [offset, +size) of the region. What lies beyond the end of a file is zero. -errno, no sentence. */
 int sas_inspect_read(struct sas_inspect *in, uint64_t offset, void *buffer, uint64_t size);
 

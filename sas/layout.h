@@ -46,10 +46,16 @@
 /* compat: one that does not know a bit may ignore it. */
 #define SAS_M_COMPAT_SPARSE 0x1U                /* blocks take file space at first touch */
 
+#define SAS_M_NUMA_INTERLEAVE 3U
+#define SAS_M_SPREAD_SEGMENTS 1U
+#define SAS_M_HUGE_TRANSPARENT 1U
+#define SAS_M_HUGE_TLB 2U
+
 #define SAS_M_UNIT_SHIFT 12
 #define SAS_M_UNIT (1UL << SAS_M_UNIT_SHIFT)
 #define SAS_M_PAGE 4096UL
 #define SAS_M_PAGE_MAX 65536UL                  /* a kernel's: file space is taken in multiples of it */
+#define SAS_M_LARGE_TAIL (2UL << 20)    /* the page of the trailer where file sizes are multiples of huge pages */
 #define SAS_M_MIN_SEGMENT (2UL << 20)
 #define SAS_M_MAX_SEGMENTS (1UL << 20)
 #define SAS_M_LOG_SIZE 4096UL
@@ -106,7 +112,8 @@ struct sas_m_anchor {
 	uint32_t generation;            /* resets of this directory so far; the trailers carry it too */
 	uint32_t durability;
 	uint32_t numa_policy;
-	uint32_t numa_reserved;
+	uint16_t numa_spread;           /* interleave: 0 page by page, 1 segment by segment */
+	uint16_t huge;                  /* pages that were asked for: 0 small, 1 transparent huge pages, 2 hugetlbfs */
 	uint64_t numa_nodes[16];        /* node mask; all zero: all nodes */
 	uint64_t checksum;
 };
@@ -134,7 +141,7 @@ struct sas_m_segment {
 	uint32_t reserved[6];
 };
 
-/* The last page of each segment file, at offset segment_size; no trailer where PREALLOCATED.
+/* Behind what is mapped of each segment file, at offset segment_size; no trailer where PREALLOCATED.
  * checksum as in the anchor. */
 struct sas_m_trailer {
 	uint64_t magic;

@@ -47,7 +47,8 @@ AT(sas_m_anchor, created_at, 208);
 AT(sas_m_anchor, generation, 216);
 AT(sas_m_anchor, durability, 220);
 AT(sas_m_anchor, numa_policy, 224);
-AT(sas_m_anchor, numa_reserved, 228);
+AT(sas_m_anchor, numa_spread, 228);
+AT(sas_m_anchor, huge, 230);
 AT(sas_m_anchor, numa_nodes, 232);
 AT(sas_m_anchor, checksum, 360);
 
@@ -91,6 +92,10 @@ AT(sas_m_record, where, 8);
 AT(sas_m_record, sequence, 16);
 AT(sas_m_record, check, 20);
 
+VALUE(SAS_M_NUMA_INTERLEAVE, 3);
+VALUE(SAS_M_SPREAD_SEGMENTS, 1);
+VALUE(SAS_M_HUGE_TRANSPARENT, 1);
+VALUE(SAS_M_HUGE_TLB, 2);
 VALUE(SAS_M_NEVER, 0);
 VALUE(SAS_M_FREED, 1);
 VALUE(SAS_M_DIRTY, 2);

@@ -16,6 +16,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/file.h>
@@ -227,6 +228,16 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_mbind(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags)
+{
+	return UNINTERRUPTED((int)syscall(SYS_mbind, address, size, mode, nodes, bits, flags));
+}
+
+static int linux_get_mempolicy(int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags)
+{
+	return UNINTERRUPTED((int)syscall(SYS_get_mempolicy, mode, nodes, bits, address, flags));
+}
+
 static int linux_membarrier(int command)
 {
 	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
@@ -317,6 +328,8 @@ const struct sas_port sas_port_linux = {
 	.msync = linux_msync,
 	.sync_file_range = linux_sync_file_range,
 	.madvise = linux_madvise,
+	.mbind = linux_mbind,
+	.get_mempolicy = linux_get_mempolicy,
 	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,
@@ -349,6 +362,43 @@ int sas_port_pread_all(int fd, void *buffer, size_t size, uint64_t offset)
 	return 0;
 }
 
+#define HUGETLBFS 0x958458f6UL
+#define WINDOW (2UL << 20)
+
+/* hugetlbfs has no write(2): there through a mapping, of a page that has its space before it is touched. */
+static int write_mapped(int fd, const char *from, size_t size, uint64_t offset)
+{
+	struct statfs fs;
+	struct stat st;
+	int error = sas_port->fstatfs(fd, &fs);
+
+	if (!error)
+		error = sas_port->fstat(fd, &st);
+	if (error)
+		return error;
+	if ((unsigned long)fs.f_type != HUGETLBFS || offset + size > (uint64_t)st.st_size)
+		return -EINVAL;
+	while (size > 0) {
+		uint64_t start = offset & ~(WINDOW - 1), length = start + WINDOW - offset;
+		char *window;
+
+		if (length > size)
+			length = size;
+		error = sas_port->fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length);
+		if (error)
+			return error;
+		window = sas_port->mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, start);
+		if (SAS_MAP_FAILED(window))
+			return (int)(intptr_t)window;
+		memcpy(window + (offset - start), from, length);
+		sas_port->munmap(window, WINDOW);
+		from += length;
+		size -= length;
+		offset += length;
+	}
+	return 0;
+}
+
 int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset)
 {
 	const char *from = buffer;
@@ -356,6 +406,8 @@ int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset
 	while (size > 0) {
 		ssize_t n = sas_port->pwrite(fd, from, size, offset);
 
+		if (n == -EINVAL)
+			return write_mapped(fd, from, size, offset);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
@@ -559,41 +611,14 @@ static size_t append(char *text, size_t text_size, size_t at, const char *from, 
 	return at + length;
 }
 
-/* If a line of /proc/self/maps overlaps [low, high], write its range and name. */
-static int describe_overlap(const char *line, uintptr_t low, uintptr_t high, char *text, size_t text_size)
-{
-	const char *c = line, *name;
-	uint64_t start = parse_hex(&c), end;
-	size_t at;
-
-	if (*c++ != '-')
-		return 0;
-	end = parse_hex(&c);
-	if (start > high || end <= low)
-		return 0;
-	name = skip_fields(line, 5);
-	if (*name == '\0')
-		name = "anonymous memory";
-	at = append(text, text_size, 0, line, (size_t)(c - line));
-	at = append(text, text_size, at, " ", 1);
-	append(text, text_size, at, name, strlen(name));
-	return 1;
-}
-
-void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size)
+/* Lines of a file of /proc until `see` gives something else than 0. A longer one is cut. */
+static void each_line(const char *path, int (*see)(const char *line, void *arg), void *arg)
 {
 	char buffer[4608];      /* a line: 73 bytes, and a path */
-	uintptr_t high = size > UINTPTR_MAX - address ? UINTPTR_MAX : address + size - 1;
+	int found = 0, in_long_line = 0, fd = sas_port->openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	size_t filled = 0;
-	int found = 0, in_long_line = 0, fd;
 	ssize_t n;
 
-	if (text_size == 0)
-		return;
-	text[0] = '\0';
-	if (size == 0)
-		return;
-	fd = sas_port->openat(AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return;
 	while (!found && (n = UNINTERRUPTED(read(fd, buffer + filled, sizeof buffer - 1 - filled))) > 0) {
@@ -605,7 +630,7 @@ void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_s
 			if (end != NULL)
 				*end = '\0';
 			if (!in_long_line)
-				found = describe_overlap(line, address, high, text, text_size);
+				found = see(line, arg);
 			in_long_line = end == NULL;
 			filled -= end == NULL ? filled : (size_t)(end + 1 - line);
 			line = end == NULL ? line : end + 1;
@@ -613,4 +638,80 @@ void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_s
 		memmove(buffer, line, filled);
 	}
 	sas_port->close(fd);
+}
+
+/* Is it the first line of a mapping, and of which addresses? */
+static int is_mapping(const char *line, uint64_t *start, uint64_t *end)
+{
+	const char *c = line;
+
+	*start = parse_hex(&c);
+	if (c == line || *c++ != '-')
+		return 0;
+	*end = parse_hex(&c);
+	return 1;
+}
+
+struct occupant { uintptr_t low, high; char *text; size_t size; };
+
+/* If a line of /proc/self/maps overlaps [low, high], write its range and name. */
+static int describe_overlap(const char *line, void *arg)
+{
+	const struct occupant *o = arg;
+	uint64_t start, end;
+	const char *name;
+	size_t at;
+
+	if (!is_mapping(line, &start, &end) || start > o->high || end <= o->low)
+		return 0;
+	name = skip_fields(line, 5);
+	if (*name == '\0')
+		name = "anonymous memory";
+	at = append(o->text, o->size, 0, line, strcspn(line, " "));
+	at = append(o->text, o->size, at, " ", 1);
+	append(o->text, o->size, at, name, strlen(name));
+	return 1;
+}
+
+void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size)
+{
+	struct occupant o = { address, size > UINTPTR_MAX - address ? UINTPTR_MAX : address + size - 1, text, text_size };
+
+	if (text_size == 0)
+		return;
+	text[0] = '\0';
+	if (size > 0)
+		each_line("/proc/self/maps", describe_overlap, &o);
+}
+
+struct huge { uint64_t low, high, bytes; int inside; };
+
+static int add_huge(const char *line, void *arg)
+{
+	static const char *const names[] = { "ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:" };
+	struct huge *h = arg;
+	uint64_t start, end;
+
+	if (is_mapping(line, &start, &end)) {
+		h->inside = start >= h->low && end <= h->high;
+		return 0;
+	}
+	for (size_t i = 0; h->inside && i < sizeof names / sizeof names[0]; i++)
+		if (strncmp(line, names[i], strlen(names[i])) == 0)
+			h->bytes += strtoull(line + strlen(names[i]), NULL, 10) << 10;
+	return 0;
+}
+
+uint64_t sas_port_huge_bytes(uintptr_t address, size_t size)
+{
+	struct huge h = { .low = address, .high = address + size };
+
+	each_line("/proc/self/smaps", add_huge, &h);
+	return h.bytes;
+}
+
+void sas_port_setting(const char *path, char *text, size_t size)
+{
+	if (read_text(path, text, size) < 0)
+		text[0] = '\0';
 }

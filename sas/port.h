@@ -44,6 +44,8 @@ struct sas_port {
 	int (*msync)(void *address, size_t size, int flags);
 	int (*sync_file_range)(int fd, uint64_t offset, uint64_t size);  /* SYNC_FILE_RANGE_WRITE: begins to write, and does not wait */
 	int (*madvise)(void *address, size_t size, int advice);                         /* (h) */
+	int (*mbind)(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags);     /* (h) */
+	int (*get_mempolicy)(int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags);    /* (h) */
 	int (*membarrier)(int command);                 /* MEMBARRIER_CMD_... */
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	int (*fsetxattr)(int fd, const char *name, const void *value, size_t size);
@@ -63,7 +65,7 @@ extern const struct sas_port sas_port_linux;
 
 #define SAS_MAP_FAILED(p) ((uintptr_t)(p) >= (uintptr_t)-4095)
 
-/* Whole transfers: retry short counts; -EIO where the file ends early. */
+/* Whole transfers: retry short counts; -EIO where the file ends early. On hugetlbfs, which has no write(2), by a mapping. */
 int sas_port_pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 int sas_port_pwrite_all(int fd, const void *buffer, size_t size, uint64_t offset);
 /* Widen [*from, *to) to whole pages of the kernel, which mappings and the calls on them are made of. (h) */
@@ -92,5 +94,9 @@ uint32_t *sas_port_wiped_word(void);
 int sas_port_thread_exists(int pid, int tid);
 /* What /proc/self/maps says overlaps [address, address + size): "7f..-7f.. name"; "" if nothing. */
 void sas_port_occupant(uintptr_t address, size_t size, char *text, size_t text_size);
+/* Bytes of the mappings in [address, address + size) that huge pages map in this process, as /proc/self/smaps says. */
+uint64_t sas_port_huge_bytes(uintptr_t address, size_t size);
+/* What a file of /proc or /sys holds; "" if there is none. */
+void sas_port_setting(const char *path, char *text, size_t size);
 
 #endif

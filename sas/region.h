@@ -51,6 +51,8 @@ struct sas_region {
 	uint8_t created[16];            /* UUID of the region that the join that is going on has made */
 	int dir;                        /* descriptor of the directory, checked before use */
 	sas_u32_t spare;                /* descriptor + 1, given up when descriptors run out in the fault handler */
+	uint32_t file_system;           /* SAS_FS_... of place.h */
+	sas_u32_t huge_errno;           /* why space was last not taken in huge pages; 0: it was */
 	dev_t dir_dev;
 	ino_t dir_ino;
 	uid_t uid;

@@ -116,7 +116,7 @@ static int set_durability(struct sas_m_anchor *a, int dir, const char *path, con
 {
 	int error;
 
-	if ((unsigned)o->durability > SASDurability__PMEM || (unsigned)o->numaPolicy > SASNuma__INTERLEAVE)
+	if ((unsigned)o->durability > SASDurability__PMEM || (unsigned)o->numaPolicy > SASNuma__INTERLEAVE_SEGMENTS)
 		return sas_fail(EINVAL, "%s: no such durability or NUMA policy", path);
 	a->durability = o->durability;
 	if (o->durability == SASDurability__PMEM) {
@@ -125,7 +125,14 @@ static int set_durability(struct sas_m_anchor *a, int dir, const char *path, con
 			return sas_fail(EOPNOTSUPP, "%s: persistent memory cannot be mapped here (MAP_SYNC: %s)", path,
 					strerror(-error));
 	}
+	if ((unsigned)o->hugePages > SASHuge__HUGETLB)
+		return sas_fail(EINVAL, "%s: no such kind of huge pages", path);
+	a->huge = (uint16_t)o->hugePages;
 	a->numa_policy = o->numaPolicy;
+	if (o->numaPolicy == SASNuma__INTERLEAVE_SEGMENTS) {
+		a->numa_policy = SAS_M_NUMA_INTERLEAVE;
+		a->numa_spread = SAS_M_SPREAD_SEGMENTS;
+	}
 	return sas_numa_parse(o->numaNodes, a->numa_nodes);
 }
 
@@ -250,7 +257,7 @@ static int fill_anchor(int fd, void *arg)
 {
 	struct sas_m_anchor *a = arg;
 	struct stat st;
-	int error = sas_port->ftruncate(fd, a->segment_size + SAS_M_PAGE);
+	int error = sas_segment_set_size(fd, a->segment_size);
 
 	if (!error)
 		error = sas_port->fstat(fd, &st);
@@ -271,11 +278,19 @@ static int fill_anchor(int fd, void *arg)
 	return error ? error : write_anchor_page(fd, a);
 }
 
+/* Is there a trailer at that distance from the end? */
+static int has_trailer(int fd, const struct stat *st, uint64_t tail)
+{
+	struct sas_m_trailer t;
+
+	return (uint64_t)st->st_size > tail && sas_port_pread_all(fd, &t, sizeof t, (uint64_t)st->st_size - tail) == 0 &&
+	       t.magic == SAS_M_MAGIC_TRAILER && t.checksum == sas_trailer_checksum(&t);
+}
+
 /* A file that is some region's segment, by its trailer, is remembered. */
 static int see_segment(int dir, const char *name, void *arg)
 {
 	char *found = arg;
-	struct sas_m_trailer t;
 	struct stat st;
 	int fd;
 
@@ -284,9 +299,8 @@ static int see_segment(int dir, const char *name, void *arg)
 	fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0)
 		return 0;
-	if (sas_port->fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size > SAS_M_PAGE &&
-	    sas_port_pread_all(fd, &t, sizeof t, (uint64_t)st.st_size - SAS_M_PAGE) == 0 &&
-	    t.magic == SAS_M_MAGIC_TRAILER && t.checksum == sas_trailer_checksum(&t))
+	if (sas_port->fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (has_trailer(fd, &st, SAS_M_PAGE) || has_trailer(fd, &st, SAS_M_LARGE_TAIL)))
 		strcpy(found, name);    /* shorter than SAS_SEGMENT_NAME: it has a number */
 	sas_port->close(fd);
 	return found[0] != 0;

@@ -23,8 +23,8 @@
 #include "epoch_defer.h"
 #include "err.h"
 #include "index.h"
-#include "numa.h"
 #include "persist.h"
+#include "place.h"
 #include "port.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -223,7 +223,7 @@ static int map_anchor(struct sas_region *r)
 
 	if (error)
 		return error;
-	sas_numa_apply(sas_at(r, 0), r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
+	sas_place_tell(r);
 	r->live = sas_at(r, 0);
 	r->state = sas_at(r, SAS_M_PAGE);
 	r->table = sas_at(r, r->anchor.table_offset);
@@ -461,6 +461,13 @@ int sas_region_open(struct sas_region *r, const SASRegionOptions *o, int classic
 {
 	int error = refuse_network(r, o->flags);
 
+	if (!error) {
+		error = sas_place_file_system(r->dir, r->path);
+		if (error >= 0) {
+			r->file_system = (uint32_t)error;
+			error = 0;
+		}
+	}
 	while (!error) {
 		error = try_join(r, o, classic);
 		if (error != -ERESTART)

@@ -22,6 +22,7 @@
 #include "err.h"
 #include "inspect.h"
 #include "persist.h"
+#include "numa.h"
 #include "port.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -239,17 +240,6 @@ int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
 
 /* --- reset */
 
-/* "0,2,3", as sas_numa_parse() reads it; NULL for all nodes. */
-static const char *nodes_of(const uint64_t mask[16], char *text, size_t size)
-{
-	size_t used = 0;
-
-	for (unsigned node = 0; node < 1024 && used + 6 < size; node++)
-		if (mask[node / 64] >> (node % 64) & 1)
-			used += (size_t)snprintf(text + used, size - used, used ? ",%u" : "%u", node);
-	return used ? text : NULL;
-}
-
 static void options_of(const struct sas_region *r, SASRegionOptions *o, char *nodes, size_t size)
 {
 	SASRegionOptionsInit(o);
@@ -263,8 +253,9 @@ static void options_of(const struct sas_region *r, SASRegionOptions *o, char *no
 	o->regionSize = r->anchor.region_size;
 	o->segmentSize = r->anchor.segment_size;
 	o->durability = (sas_durability_t)r->anchor.durability;
-	o->numaPolicy = (sas_numa_t)r->anchor.numa_policy;
-	o->numaNodes = nodes_of(r->anchor.numa_nodes, nodes, size);
+	o->hugePages = (sas_huge_t)(r->anchor.huge < SASHuge__HUGETLB ? r->anchor.huge : SASHuge__HUGETLB);
+	o->numaPolicy = (sas_numa_t)sas_anchor_numa(&r->anchor);
+	o->numaNodes = *sas_numa_text(r->anchor.numa_nodes, nodes, size) ? nodes : NULL;
 }
 
 /* In place, peers would see the new region under the old one's addresses. */
@@ -292,7 +283,7 @@ int sas_region_reset(struct sas_region *r)
 {
 	SASRegionOptions o;
 	struct sas_thread *t;
-	char nodes[4096];
+	char nodes[SAS_NUMA_TEXT];
 	int error = sas_helper_end(r);
 
 	if (!error)

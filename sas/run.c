@@ -13,6 +13,7 @@
 #include "err.h"
 #include "hash.h"
 #include "index.h"
+#include "place.h"
 #include "port.h"
 #include "rank.h"
 #include "run.h"
@@ -163,6 +164,12 @@ static int fill(int fd, uint64_t offset, uint64_t size)
 	return error;
 }
 
+/* On hugetlbfs sizes are those of whole pages: of the file, of its space and of the mapping. */
+static uint64_t whole(const struct sas_region *r, uint64_t size)
+{
+	return r->file_system == SAS_FS_HUGETLB ? (size + SAS_CHUNK - 1) & ~(SAS_CHUNK - 1) : size;
+}
+
 int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, uint64_t size)
 {
 	uint64_t from = offset, to = offset + size;
@@ -171,13 +178,13 @@ int sas_run_reserve(struct sas_region *r, struct sas_run *run, uint64_t offset, 
 	/* A store into the mapping wants space for all of the kernel's page. */
 	sas_port_widen(&from, &to);
 	if (!error)
-		error = sas_port->fallocate(fd, 0, from, to - from);
+		error = sas_port->fallocate(fd, 0, from, whole(r, to) - from);
 	return error == -EOPNOTSUPP ? fill(fd, offset, size) : error;
 }
 
 static int map_run(struct sas_run *run)
 {
-	void *p = sas_port->mmap(NULL, run->size, PROT_READ | PROT_WRITE, MAP_SHARED, run->fd, 0);
+	void *p = sas_port->mmap(NULL, run->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, run->fd, 0);
 
 	if (SAS_MAP_FAILED(p))
 		return (int)(intptr_t)p;
@@ -393,7 +400,7 @@ int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go)
 	*let_go = 0;
 	if (!run)
 		return sas_fail(ENOMEM, "no memory to join %s", r->path);
-	run->size = SAS_RUN_INDEX_OFFSET + sas_index_size(r);
+	run->size = whole(r, SAS_RUN_INDEX_OFFSET + sas_index_size(r));
 	sas_store_relaxed_u32(&run->references, 1);
 	run->fd = open_file(r, run);
 	if (run->fd < 0) {

@@ -12,8 +12,8 @@
 #include "anchor.h"
 #include "err.h"
 #include "lines.h"
-#include "numa.h"
 #include "persist.h"
+#include "place.h"
 #include "port.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -108,7 +108,6 @@ static void close_and_keep_spare(struct sas_region *r, int fd)
 
 static int examine(const struct sas_region *r, uint64_t n, int fd)
 {
-	int preallocated = (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED) != 0;
 	struct sas_m_trailer trailer;
 	struct stat st;
 	int error = sas_port->fstat(fd, &st);
@@ -120,10 +119,10 @@ static int examine(const struct sas_region *r, uint64_t n, int fd)
 	if ((st.st_mode & 07777) != r->anchor.mode || st.st_gid != r->gid ||
 	    (st.st_uid != r->uid && !(r->anchor.mode & 0020)))
 		return -EPERM;
-	if (preallocated)
-		return (uint64_t)st.st_size >= r->segment_size ? 0 : -EUCLEAN;
-	if ((uint64_t)st.st_size != r->segment_size + SAS_M_PAGE)
+	if (!sas_file_size_fits(&r->anchor, (uint64_t)st.st_size))
 		return -EUCLEAN;
+	if (r->anchor.incompat & SAS_M_INCOMPAT_PREALLOCATED)
+		return 0;
 	error = sas_port_pread_all(fd, &trailer, sizeof trailer, r->segment_size);
 	if (error)
 		return error;
@@ -152,6 +151,9 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 
 	if (r->anchor.durability == SASDurability__PMEM && !sas_lines)
 		return -EOPNOTSUPP;
+	/* Its huge pages are taken with the file space: none are set aside for what nobody uses. */
+	if (r->file_system == SAS_FS_HUGETLB)
+		kind |= MAP_NORESERVE;
 	/* Over our own reservation, or where nothing may be. */
 	got = sas_port->mmap(want, r->segment_size, protection,
 			     kind | (r->reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE), fd, 0);
@@ -164,7 +166,7 @@ static int map_fd(struct sas_region *r, uint64_t n, int fd)
 		return -EADDRINUSE;
 	}
 	/* A wish: the join says once whether it can be had. */
-	sas_numa_place(got, r->segment_size, r->anchor.numa_policy, r->anchor.numa_nodes);
+	sas_place_segment(r, n);
 	__atomic_store_n(&r->mapped[n], 1, __ATOMIC_RELEASE);
 	sas_fetch_add_seq_cst_u32(&r->maps, 1);
 	return 0;
@@ -182,11 +184,27 @@ int sas_segment_map_quiet(struct sas_region *r, uint64_t n)
 	return error;
 }
 
-static const char *cause(int error)
+/* A stray or misplaced file says by its trailer what it is. */
+static const char *misfit(struct sas_region *r, uint64_t n, struct sas_fault *fault)
+{
+	char name[SAS_SEGMENT_NAME];
+	struct sas_m_trailer t;
+	int dir = sas_region_dir(r), fd, told = 0;
+
+	fd = dir < 0 ? dir : sas_port->openat(dir, sas_segment_name(name, n), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+	if (fd >= 0) {
+		told = sas_port_pread_all(fd, &t, sizeof t, r->segment_size) == 0 &&
+		       sas_trailer_examine(&t, &r->anchor, n, fault) != 0;
+		sas_port->close(fd);
+	}
+	return told ? fault->text : "the file is not this segment of this region, or is cut short";
+}
+
+static const char *cause(struct sas_region *r, uint64_t n, int error, struct sas_fault *fault)
 {
 	switch (error) {
 	case -ENOENT: return "the file is missing";
-	case -EUCLEAN: return "the file is not this segment of this region, or is cut short";
+	case -EUCLEAN: return misfit(r, n, fault);
 	case -EPERM: return "its owner, group or mode differ from those of " SAS_ANCHOR_NAME;
 	case -ELOOP: return "it is a symbolic link";
 	case -ESTALE: return "the region's directory has gone";
@@ -198,6 +216,7 @@ static const char *cause(int error)
 int sas_segment_need(struct sas_region *r, uint64_t n)
 {
 	char name[SAS_SEGMENT_NAME];
+	struct sas_fault fault;
 	int error;
 
 	if (sas_segment_mapped(r, n))
@@ -209,7 +228,8 @@ int sas_segment_need(struct sas_region *r, uint64_t n)
 		error = sas_segment_mapped(r, n) ? 0 : -EADDRINUSE;
 	}
 	if (error)
-		return sas_fail(-error, "%s/%s: cannot be mapped: %s", r->path, sas_segment_name(name, n), cause(error));
+		return sas_fail(-error, "%s/%s: cannot be mapped: %s", r->path, sas_segment_name(name, n),
+				cause(r, n, error, &fault));
 	return 0;
 }
 
@@ -224,36 +244,48 @@ int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size)
 	return 0;
 }
 
+int sas_segment_set_size(int fd, uint64_t segment_size)
+{
+	int error = sas_port->ftruncate(fd, segment_size + SAS_M_PAGE);
+
+	return error == -EINVAL ? sas_port->ftruncate(fd, segment_size + SAS_M_LARGE_TAIL) : error;
+}
+
 struct making { struct sas_region *r; uint64_t n; };
+
+void sas_segment_trailer(struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t n)
+{
+	memset(t, 0, sizeof *t);
+	t->magic = SAS_M_MAGIC_TRAILER;
+	t->format = SAS_M_FORMAT;
+	t->header_size = sizeof *t;
+	memcpy(t->uuid, a->uuid, 16);
+	t->number = n;
+	t->base = a->base;
+	t->region_size = a->region_size;
+	t->segment_size = a->segment_size;
+	t->generation = a->generation;
+	t->checksum = sas_trailer_checksum(t);
+}
 
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n)
 {
 	struct sas_m_trailer t;
 	int error;
 
-	memset(&t, 0, sizeof t);
-	t.magic = SAS_M_MAGIC_TRAILER;
-	t.format = SAS_M_FORMAT;
-	t.header_size = sizeof t;
-	memcpy(t.uuid, a->uuid, 16);
-	t.number = n;
-	t.base = a->base;
-	t.region_size = a->region_size;
-	t.segment_size = a->segment_size;
-	t.generation = a->generation;
-	t.checksum = sas_trailer_checksum(&t);
+	sas_segment_trailer(&t, a, n);
 	error = sas_port->fallocate(fd, 0, a->segment_size, SAS_M_PAGE);
 	if (!error || error == -EOPNOTSUPP)
 		error = sas_port_pwrite_all(fd, &t, sizeof t, a->segment_size);
 	if (!error)
-		sas_xattr_describe(fd, &t);
+		sas_xattr_describe(fd, &t, a);
 	return error;
 }
 
 static int fill_segment(int fd, void *arg)
 {
 	const struct making *m = arg;
-	int error = sas_port->ftruncate(fd, m->r->segment_size + SAS_M_PAGE);
+	int error = sas_segment_set_size(fd, m->r->segment_size);
 
 	return error ? error : sas_segment_write_trailer(fd, &m->r->anchor, m->n);
 }
@@ -262,11 +294,12 @@ static int fill_segment(int fd, void *arg)
 static int take_over(struct sas_region *r, uint64_t n)
 {
 	char name[SAS_SEGMENT_NAME];
+	struct sas_fault fault;
 	int fd, error = sas_segment_open(r, n, &fd);
 
 	if (error)
 		return sas_fail(-error, "%s/%s: is in the way of a new segment: %s", r->path,
-				sas_segment_name(name, n), cause(error));
+				sas_segment_name(name, n), cause(r, n, error, &fault));
 	close_and_keep_spare(r, fd);
 	/* Nothing is known of what it holds. */
 	if (sas_m_load_acquire_u32(&r->table[n].block) == 0)

@@ -37,6 +37,10 @@ int sas_segment_need(struct sas_region *r, uint64_t n);
 int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Make segment n's file, if there is none. block_lock held. */
 int sas_segment_make(struct sas_region *r, uint64_t n);
+/* Give a new file the size of a segment and its trailer. -errno, no sentence. */
+int sas_segment_set_size(int fd, uint64_t segment_size);
+/* What the trailer of segment n says. */
+void sas_segment_trailer(struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t n);
 /* Trailer and attributes of segment n's file, which has its size. */
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n);
 /* The directory's descriptor, opened again when the program closed it. */

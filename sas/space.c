@@ -17,6 +17,7 @@
 #include "err.h"
 #include "index.h"
 #include "persist.h"
+#include "place.h"
 #include "port.h"
 #include "sasregion.h"
 #include "segment.h"
@@ -64,12 +65,18 @@ static int take_in(struct sas_region *r, uint64_t n, uint64_t first, uint64_t la
 	uint64_t *backed = sas_index_backed(r, n), end = first;
 	int fd = -1, error = backed ? 0 : -ENOSPC;
 
+	/* On which nodes and in which pages it lies is asked for by who maps it: before the file gets memory. */
+	if (!error && sas_place_needs_map(r))
+		error = sas_segment_need(r, n);
 	while (!error && next_gap(backed, &first, last, &end)) {
 		if (fd < 0)
 			error = sas_segment_open(r, n, &fd);
-		if (!error)
+		if (!error) {
+			sas_place_collapse(r, fd, (n << r->segment_shift) + (first << SAS_CHUNK_SHIFT),
+					   (end - first) << SAS_CHUNK_SHIFT);
 			error = sas_port->fallocate(fd, FALLOC_FL_KEEP_SIZE, first << SAS_CHUNK_SHIFT,
 						    (end - first) << SAS_CHUNK_SHIFT);
+		}
 		if (error == -EOPNOTSUPP)       /* this file system takes space at first touch, as it must */
 			error = 0;
 		if (error) {

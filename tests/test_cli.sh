@@ -66,6 +66,17 @@ done
 
 # --- create
 
+run create "${small[@]}" --huge hugetlb --numa interleave-segments:0-1 wishes
+expect_like 0 'wishes: it has not the huge pages that it was made for: the directory is not on hugetlbfs' 'create with wishes'
+run info -o NUMA,NODES,HUGE,HUGEREASON wishes
+expect_like 0 '^NUMA +interleave-segments$' 'info shows the policy'
+expect_like 0 '^HUGEREASON +the directory is not on hugetlbfs' 'info shows why there are no huge pages'
+run info -J -o NODES,HUGE wishes; expect_like 0 '"huge": "hugetlb"' 'info shows wishes as JSON'
+attributes='complete|unsupported'
+run info -no ATTRIBUTES wishes; expect_like 0 "^($attributes)$" 'info shows attributes'
+run ls -n -k segments -o attributes wishes; expect_like 0 "^($attributes)$" 'ls shows attributes'
+run rm wishes; expect 0 'rm of a region with wishes' < /dev/null
+
 run create "${small[@]}" store; expect 0 'create' < /dev/null
 run create "${small[@]}" store
 expect_like 1 '^sasphere create: .*/store: holds a region already$' 'create where there is one'
@@ -78,6 +89,7 @@ TEXT
 run create --mode 999 new; expect_like 2 'not a file mode: 999' 'bad mode'
 run create --durability forever new; expect_like 2 'durability: unknown: forever' 'bad durability'
 run create --numa near:0 new; expect_like 2 'numa: unknown: near' 'bad policy'
+run create --huge tiny new; expect_like 2 'huge: unknown: tiny' 'bad pages'
 run create "${small[@]}" no/such/place; expect_like 1 '^sasphere create: no/such/place' 'no parent'
 run create "${small[@]}" --mode 0640 --sparse --durability disk other
 expect 0 'create with options' < /dev/null

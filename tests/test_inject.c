@@ -53,6 +53,10 @@
 	  (address, size, protection, flags, fd, offset))                                          \
 	X(int, mprotect, (void *address, size_t size, int protection), (address, size, protection)) \
 	X(int, madvise, (void *address, size_t size, int advice), (address, size, advice))         \
+	X(int, mbind, (void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags), \
+	  (address, size, mode, nodes, bits, flags))                                               \
+	X(int, get_mempolicy, (int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags), \
+	  (mode, nodes, bits, address, flags))                                                     \
 	X(ssize_t, fgetxattr, (int fd, const char *name, void *value, size_t size), (fd, name, value, size)) \
 	X(int, fsetxattr, (int fd, const char *name, const void *value, size_t size),              \
 	  (fd, name, value, size))                                                                 \
@@ -198,6 +202,8 @@ static const struct { enum entry entry; int errors[7]; } errors_of[] = {
 	{ ENTRY_mprotect, { ENOMEM } },
 	{ ENTRY_msync, { EIO } },
 	{ ENTRY_madvise, { EINVAL, ENOMEM } },
+	{ ENTRY_mbind, { EPERM, ENOSYS, EINVAL } },
+	{ ENTRY_get_mempolicy, { EPERM, ENOSYS } },
 	{ ENTRY_fgetxattr, { EIO, EOPNOTSUPP } },
 	{ ENTRY_fsetxattr, { ENOSPC, EOPNOTSUPP } },
 	{ ENTRY_getdents64, { EIO } },
@@ -239,6 +245,7 @@ static void join_with(struct life *l, unsigned flags)
 	help_options(&o, flags);
 	o.durability = l->durability;
 	o.mode = 0640;
+	o.numaPolicy = SASNuma__INTERLEAVE_SEGMENTS;
 	l->region = SASRegionJoin(l->store, &o);
 	l->failed = !l->region;
 }
@@ -643,6 +650,20 @@ static ssize_t list_by_bits(int fd, void *buffer, size_t size)
 	return sas_port_linux.getdents64(fd, buffer, size > 64 ? 64 : size);
 }
 
+#ifdef HAVE_LIBNUMA
+static int without_nodes(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags)
+{
+	(void)address;
+	(void)size;
+	(void)mode;
+	(void)nodes;
+	(void)bits;
+	(void)flags;
+	denied++;
+	return -EPERM;
+}
+#endif
+
 static void live_without(const char *what)
 {
 	struct life l = { .store = help_store() };
@@ -679,6 +700,10 @@ START_TEST(life_on_file_systems_that_lack_something)
 	live_without("attributes");
 	port.madvise = without_advice;
 	live_without("advice");
+#ifdef HAVE_LIBNUMA
+	port.mbind = without_nodes;
+	live_without("NUMA");
+#endif
 	port.pread = read_by_bits;
 	port.pwrite = write_by_bits;
 	port.getdents64 = list_by_bits;

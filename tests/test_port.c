@@ -101,6 +101,8 @@ START_TEST(calls_that_fail_give_minus_errno)
 	ck_assert_int_eq(sas_port->msync(aligned + 1, 1, MS_SYNC), -EINVAL);
 	ck_assert_int_eq(sas_port->sync_file_range(-1, 0, 1), -EBADF);
 	ck_assert_int_eq(sas_port->madvise(aligned + 1, 1, MADV_NORMAL), -EINVAL);
+	ck_assert_int_eq(sas_port->mbind(aligned + 1, 1, 0, NULL, 0, 0), -EINVAL);
+	ck_assert_int_eq(sas_port->get_mempolicy(NULL, NULL, 0, NULL, ~0UL), -EINVAL);
 	ck_assert_int_eq(sas_port->fgetxattr(-1, "user.x", &byte, 1), -EBADF);
 	ck_assert_int_eq(sas_port->fsetxattr(-1, "user.x", &byte, 1), -EBADF);
 	ck_assert_int_eq(sas_port->getdents64(fd, &byte, 1), -ENOTDIR);
@@ -452,33 +454,40 @@ static int record_fsetxattr(int file, const char *name, const void *value, size_
 START_TEST(xattr_describe_writes_readable_values)
 {
 	struct sas_m_trailer trailer = { .number = 12, .base = 0x200000000000, .format = 1, .generation = 3 };
+	struct sas_m_anchor anchor = { .numa_policy = 3, .numa_spread = 1, .numa_nodes = { 5 }, .huge = 2 }, plain = { 0 };
 
 	trailer.uuid[0] = 0xab;
 	trailer.uuid[15] = 1;
 	port.fsetxattr = record_fsetxattr;
 	sas_port = &port;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), 0);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &plain), 0);
 	ck_assert_int_eq(given_count, 5);
+	given_count = 0;
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), 0);
+	ck_assert_int_eq(given_count, 7);
 	ck_assert_str_eq(given[0], "user.sasphere.uuid=ab000000-0000-0000-0000-000000000001");
 	ck_assert_str_eq(given[1], "user.sasphere.segment=12");
 	ck_assert_str_eq(given[2], "user.sasphere.base=0x200000000000");
 	ck_assert_str_eq(given[3], "user.sasphere.format=1");
 	ck_assert_str_eq(given[4], "user.sasphere.generation=3");
+	ck_assert_str_eq(given[5], "user.sasphere.numa=interleave-segments:0,2");
+	ck_assert_str_eq(given[6], "user.sasphere.huge=hugetlb");
 }
 END_TEST
 
 START_TEST(xattr_that_fails_says_why)
 {
 	struct sas_m_trailer trailer = {0};
+	struct sas_m_anchor anchor = {0};
 
 	port.fsetxattr = record_fsetxattr;
 	sas_port = &port;
 	given_error = -EOPNOTSUPP;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), -EOPNOTSUPP);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), -EOPNOTSUPP);
 	ck_assert_int_eq(given_count, 1);
 	ck_assert_str_eq(sas_err_last(), "");
 	given_error = -ENOSPC;
-	ck_assert_int_eq(sas_xattr_describe(fd, &trailer), -ENOSPC);
+	ck_assert_int_eq(sas_xattr_describe(fd, &trailer, &anchor), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(sas_err_last(), "user.sasphere.uuid"));
 	ck_assert_int_eq(sas_xattr_set(fd, "", "x", 1), -EINVAL);
 }
@@ -550,7 +559,7 @@ END_TEST
 START_TEST(numa_parse_of_bad_list_gives_einval_and_prints_nothing)
 {
 	static const char *const bad[] = {
-		"", "x", "0-", "-0", "0,", ",0", "0 1", "1-0", "99999", "0-1023", "!",
+		"", "x", "0-", "-0", "0,", ",0", "0 1", "1-0", "99999", "0-1024", "!", "!1023",
 		"+", "+4000000000", "0x1", "99999999999999999999", "allx", "0-0-0",
 	};
 	uint64_t mask[SAS_NUMA_WORDS];
@@ -570,28 +579,100 @@ START_TEST(numa_parse_of_bad_list_gives_einval_and_prints_nothing)
 }
 END_TEST
 
-START_TEST(numa_apply_warns_once_where_numa_place_fails)
+START_TEST(numa_text_is_what_numa_parse_reads)
 {
-	uint64_t mask[SAS_NUMA_WORDS] = {0};
-	void *p = sas_port->mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t mask[SAS_NUMA_WORDS] = { [0] = 0x8000000000000017, [1] = 1, [15] = 1UL << 63 }, again[SAS_NUMA_WORDS];
+	char text[SAS_NUMA_TEXT], little[16];
+
+	ck_assert_str_eq(sas_numa_text(mask, text, sizeof text), "0-2,4,63-64,1023");
+	ck_assert_str_eq(sas_numa_text(mask, little, sizeof little), "0-2,4");
+	sas_err_set_sink(count_warning, NULL, SAS_ERR_WARNING);
+	ck_assert_int_eq(sas_numa_parse(text, again), 0);
+	ck_assert(warnings == 1 || memcmp(mask, again, sizeof mask) == 0);
+	/* The longest that there is. */
+	memset(mask, 0x55, sizeof mask);
+	sas_numa_text(mask, text, sizeof text);
+	ck_assert_str_eq(text + strlen(text) - 5, ",1022");
+	memset(mask, 0, sizeof mask);
+	ck_assert_str_eq(sas_numa_text(mask, text, sizeof text), "");
+}
+END_TEST
+
+START_TEST(numa_nth_goes_round)
+{
+	static const uint64_t mask[SAS_NUMA_WORDS] = { [0] = 5, [2] = 2 }, none[SAS_NUMA_WORDS];
+	static const unsigned nodes[] = { 0, 2, 129, 0, 2, 129 };
+	uint64_t one[SAS_NUMA_WORDS];
+	char text[SAS_NUMA_TEXT], wanted[8];
+
+	for (unsigned n = 0; n < 6; n++) {
+		sas_numa_nth(mask, n, one);
+		snprintf(wanted, sizeof wanted, "%u", nodes[n]);
+		ck_assert_str_eq(sas_numa_text(one, text, sizeof text), wanted);
+	}
+	sas_numa_nth(none, 3, one);
+	ck_assert_str_eq(sas_numa_text(one, text, sizeof text), "");
+}
+END_TEST
+
+#define PLACED (1UL << 20)
+
+static void *map_shared(void)
+{
+	void *p = sas_port->mmap(NULL, PLACED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(!SAS_MAP_FAILED(p));
+	return p;
+}
+
+START_TEST(numa_placement_reads_back_what_numa_place_asked)
+{
+	uint64_t mask[SAS_NUMA_WORDS] = { 1 }, read[SAS_NUMA_WORDS];
+	unsigned char *p = map_shared();
+	unsigned found;
+
+	if (sas_numa_place(p, PLACED, SAS_NUMA_BIND, mask, 0) != 0) {
+		puts("skipped: no NUMA policies here");
+		return;
+	}
+	for (unsigned policy = SAS_NUMA_PREFERRED; policy <= SAS_NUMA_INTERLEAVE; policy++) {
+		ck_assert_int_eq(sas_numa_place(p, PLACED / 2, policy, mask, 1), 0);
+		ck_assert_int_eq(sas_numa_placement(p, &found, read), 0);
+		ck_assert_uint_eq(found, policy);
+		ck_assert_int_eq(memcmp(read, mask, sizeof mask), 0);
+	}
+	ck_assert_int_eq(sas_numa_placement(p + PLACED / 2, &found, read), 0);
+	ck_assert_uint_eq(found, SAS_NUMA_BIND);
+	ck_assert_int_eq(sas_numa_place(p, PLACED, SAS_NUMA_DEFAULT, mask, 0), 0);
+	ck_assert_int_eq(sas_numa_placement(p, &found, read), 0);
+	ck_assert_uint_eq(found, SAS_NUMA_DEFAULT);
+	ck_assert_uint_eq(read[0], 0);
+}
+END_TEST
+
+START_TEST(numa_place_that_fails_is_told_once)
+{
+	uint64_t mask[SAS_NUMA_WORDS] = {0};
+	unsigned char *p = map_shared();
+
 	sas_err_set_sink(count_warning, NULL, SAS_ERR_WARNING);
 	for (unsigned policy = SAS_NUMA_DEFAULT; policy <= SAS_NUMA_INTERLEAVE; policy++) {
 		mask[0] = 0;
-		sas_numa_apply(p, 1 << 20, policy, mask);
+		sas_numa_warn(sas_numa_place(p, PLACED, policy, mask, 0));
 		mask[0] = 1;
-		sas_numa_apply(p, 1 << 20, policy, mask);
+		sas_numa_warn(sas_numa_place(p, PLACED, policy, mask, 0));
 	}
 	ck_assert_int_le(warnings, 1);
-	memset(mask, 0xff, sizeof mask);
-	ck_assert_int_eq(sas_numa_place(p, 1 << 20, SAS_NUMA_DEFAULT, mask), 0);
-	ck_assert_int_lt(sas_numa_place((void *)1, 1 << 20, SAS_NUMA_BIND, mask), 0);
-	ck_assert_int_lt(sas_numa_place(p, 1 << 20, 99, mask), 0);
-	sas_numa_apply((void *)1, 1 << 20, SAS_NUMA_BIND, mask);
-	sas_numa_apply(p, 1 << 20, 99, mask);
+	ck_assert_int_eq(sas_numa_place(p, PLACED, SAS_NUMA_DEFAULT, mask, 0), 0);
+	ck_assert_int_lt(sas_numa_place((void *)1, PLACED, SAS_NUMA_BIND, mask, 0), 0);
+	ck_assert_int_lt(sas_numa_place(p, PLACED, 99, mask, 0), 0);
+	sas_numa_warn(sas_numa_place((void *)1, PLACED, SAS_NUMA_BIND, mask, 0));
+	/* A machine without the nodes that the region was made for. */
+	memset(mask, 0, sizeof mask);
+	mask[15] = 1UL << 63;
+	sas_numa_warn(sas_numa_place(p, PLACED, SAS_NUMA_BIND, mask, 0));
 	ck_assert_int_eq(warnings, 1);
-	memset(p, 1, 1 << 20);
+	memset(p, 1, PLACED);
 }
 END_TEST
 
@@ -633,7 +714,10 @@ static void add_neighbour_tests(TCase *tests)
 	tcase_add_test(tests, numa_parse_of_null_gives_empty_mask);
 	tcase_add_test(tests, numa_parse_reads_lists_or_warns);
 	tcase_add_test(tests, numa_parse_of_bad_list_gives_einval_and_prints_nothing);
-	tcase_add_test(tests, numa_apply_warns_once_where_numa_place_fails);
+	tcase_add_test(tests, numa_text_is_what_numa_parse_reads);
+	tcase_add_test(tests, numa_nth_goes_round);
+	tcase_add_test(tests, numa_placement_reads_back_what_numa_place_asked);
+	tcase_add_test(tests, numa_place_that_fails_is_told_once);
 }
 
 int main(void)

@@ -12,6 +12,8 @@
 #include "sasregion.h"
 #include "tool.h"
 
+#define SINGLE_HOST 256         /* a long option alone */
+
 static int usage(void)
 {
 	printf("\n"
@@ -28,7 +30,9 @@ static int usage(void)
 	       " -d, --durability WHAT    process (default), disk or pmem\n"
 	       " -S, --sparse             blocks take file space at their first touch\n"
 	       " -P, --preallocated       live in the segment files that are there at full size\n"
-	       " -N, --numa POLICY        default, preferred, bind or interleave; with :NODES\n"
+	       " -N, --numa POLICY        default, preferred, bind, interleave or\n"
+	       "                          interleave-segments; with :NODES\n"
+	       " -H, --huge PAGES         huge pages: none (default), transparent or hugetlb\n"
 	       "     --single-host        one host uses it: allow NFS, CIFS, 9p and FUSE\n"
 	       "\n"
 	       "SIZE may end in K, M, G, T or P, of 1024 each. NODES is a list such as 0-1,3.\n");
@@ -69,12 +73,22 @@ static int set_durability(SASRegionOptions *options, const char *text)
 
 static int set_numa(SASRegionOptions *options, const char *text)
 {
-	static const char *const names[] = { "default", "preferred", "bind", "interleave", NULL };
+	static const char *const names[] = { "default", "preferred", "bind", "interleave", "interleave-segments",
+					      NULL };
 	size_t length = strcspn(text, ":");
 	int found = find_name("--numa", text, length, names);
 
 	options->numaPolicy = (sas_numa_t)found;
 	options->numaNodes = text[length] ? text + length + 1 : NULL;
+	return found < 0 ? -1 : 0;
+}
+
+static int set_huge(SASRegionOptions *options, const char *text)
+{
+	static const char *const names[] = { "none", "transparent", "hugetlb", NULL };
+	int found = find_name("--huge", text, strlen(text), names);
+
+	options->hugePages = (sas_huge_t)found;
 	return found < 0 ? -1 : 0;
 }
 
@@ -100,6 +114,8 @@ static int set_option(SASRegionOptions *options, int option, const char *argumen
 		options->flags |= SAS_JOIN_PREALLOCATED;
 		return 0;
 	case 'H':
+		return set_huge(options, argument);
+	case SINGLE_HOST:
 		options->flags |= SAS_JOIN_SINGLE_HOST;
 		return 0;
 	default:
@@ -134,7 +150,8 @@ int cmd_create(int argc, char **argv)
 		{ "sparse", no_argument, NULL, 'S' },
 		{ "preallocated", no_argument, NULL, 'P' },
 		{ "numa", required_argument, NULL, 'N' },
-		{ "single-host", no_argument, NULL, 'H' },
+		{ "huge", required_argument, NULL, 'H' },
+		{ "single-host", no_argument, NULL, SINGLE_HOST },
 		TOOL_COMMON_LONG,
 		{ 0 },
 	};
@@ -144,7 +161,7 @@ int cmd_create(int argc, char **argv)
 
 	SASRegionOptionsInit(&options);
 	options.flags = SAS_JOIN_CREATE | SAS_JOIN_EXCLUSIVE;
-	while ((c = getopt_long(argc, argv, "a:r:s:m:d:SPN:" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "a:r:s:m:d:SPN:H:" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
 		if (c == 'h')
 			return usage();
 		if (c == 'V')

@@ -29,6 +29,12 @@ enum field {
 	GROUP,
 	DURABILITY,
 	NUMA,
+	NODES,
+	HUGE_WANTED,
+	HUGE_PAGES,
+	HUGE_REASON,
+	ATTRIBUTES,
+	ATTRIBUTES_SAID,
 	SPARSE,
 	PREALLOCATED,
 	GENERATION,
@@ -62,7 +68,13 @@ static const struct tool_column fields[] = {
 	[OWNER] = { "UID", TOOL_NUMBER, "owner of its files" },
 	[GROUP] = { "GID", TOOL_NUMBER, "group of its files" },
 	[DURABILITY] = { "DURABILITY", TOOL_TEXT, "process, disk or pmem" },
-	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind or interleave" },
+	[NUMA] = { "NUMA", TOOL_TEXT, "default, preferred, bind, interleave or interleave-segments" },
+	[NODES] = { "NODES", TOOL_TEXT, "NUMA nodes of that policy; nothing: all" },
+	[HUGE_WANTED] = { "HUGE", TOOL_TEXT, "pages that it was made for: none, transparent or hugetlb" },
+	[HUGE_PAGES] = { "PAGES", TOOL_TEXT, "pages that processes can get here: the same" },
+	[HUGE_REASON] = { "HUGEREASON", TOOL_TEXT, "why these are others" },
+	[ATTRIBUTES] = { "ATTRIBUTES", TOOL_TEXT, "extended attributes: complete, missing, differ or unsupported" },
+	[ATTRIBUTES_SAID] = { "ATTRSAID", TOOL_TEXT, "what is wrong with the first that is" },
 	[SPARSE] = { "SPARSE", TOOL_BOOLEAN, "blocks take file space at their first touch" },
 	[PREALLOCATED] = { "PREALLOCATED", TOOL_BOOLEAN, "it lives in files that were there before" },
 	[GENERATION] = { "JOINS", TOOL_NUMBER, "joins so far" },
@@ -110,10 +122,20 @@ static void put_text(char text[TOOL_CELL], const char *what)
 	snprintf(text, TOOL_CELL, "%s", what);
 }
 
+static const char *attributes_of(const SASInspectInfo *i)
+{
+	if (i->attributesDiffer)
+		return "differ";
+	if (i->attributesMissing)
+		return "missing";
+	return i->attributesFit ? "complete" : "unsupported";
+}
+
 static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
 {
 	static const char *const durability[] = { "process", "disk", "pmem" };
-	static const char *const numa[] = { "default", "preferred", "bind", "interleave" };
+	static const char *const numa[] = { "default", "preferred", "bind", "interleave", "interleave-segments" };
+	static const char *const huge[] = { "none", "transparent", "hugetlb" };
 	const struct region *r = row;
 	const SASInspectInfo *i = &r->info;
 
@@ -136,7 +158,13 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	case OWNER: tool_number_text(text, i->uid); break;
 	case GROUP: tool_number_text(text, i->gid); break;
 	case DURABILITY: put_text(text, name_of(i->durability, durability, 3)); break;
-	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 4)); break;
+	case NUMA: put_text(text, name_of(i->numaPolicy, numa, 5)); break;
+	case NODES: put_text(text, i->numaNodes); break;
+	case HUGE_WANTED: put_text(text, name_of(i->hugeWanted, huge, 3)); break;
+	case HUGE_PAGES: put_text(text, name_of(i->hugePages, huge, 3)); break;
+	case HUGE_REASON: put_text(text, i->hugeReason); break;
+	case ATTRIBUTES: put_text(text, attributes_of(i)); break;
+	case ATTRIBUTES_SAID: put_text(text, i->attributesSaid); break;
 	case SPARSE: tool_number_text(text, i->sparse); break;
 	case PREALLOCATED: tool_number_text(text, i->preallocated); break;
 	case GENERATION: tool_number_text(text, i->generation); break;

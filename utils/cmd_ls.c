@@ -46,7 +46,8 @@ enum {
 	SEGMENT_USE,
 	SEGMENT_UID,
 	SEGMENT_GID,
-	SEGMENT_MODE
+	SEGMENT_MODE,
+	SEGMENT_ATTRIBUTES
 };
 static const struct tool_column segment_columns[] = {
 	[SEGMENT_NUMBER] = { "NUMBER", TOOL_NUMBER, "number of the segment" },
@@ -58,6 +59,7 @@ static const struct tool_column segment_columns[] = {
 	[SEGMENT_UID] = { "UID", TOOL_NUMBER, "owner of the file" },
 	[SEGMENT_GID] = { "GID", TOOL_NUMBER, "group of the file" },
 	[SEGMENT_MODE] = { "MODE", TOOL_TEXT, "mode of the file" },
+	[SEGMENT_ATTRIBUTES] = { "ATTRIBUTES", TOOL_TEXT, "extended attributes: complete, missing, differ or unsupported" },
 };
 
 enum { PART_SLOT, PART_PID, PART_GENERATION, PART_THREADS, PART_STATE, PART_READONLY, PART_JOINED };
@@ -132,6 +134,7 @@ static void block_cell(size_t column, char text[TOOL_CELL], const struct tool_ta
 static void segment_cell(size_t column, char text[TOOL_CELL], const struct tool_table *t, const void *row)
 {
 	static const char *const uses[] = { "free", "blocks", "part" };
+	static const char *const attributes[] = { "unsupported", "complete", "missing", "differ" };
 	const SASSegmentInfo *s = row;
 
 	switch (column) {
@@ -161,6 +164,9 @@ static void segment_cell(size_t column, char text[TOOL_CELL], const struct tool_
 		break;
 	case SEGMENT_MODE:
 		snprintf(text, TOOL_CELL, "%04o", s->mode);
+		break;
+	case SEGMENT_ATTRIBUTES:
+		strcpy(text, s->attributes < LENGTH(attributes) ? attributes[s->attributes] : "");
 		break;
 	}
 }

@@ -71,7 +71,7 @@ long tool_fetch(tool_list list, void *arg, size_t size, void **buffer);
 
 /* --- tables */
 
-#define TOOL_COLUMNS 32         /* at most in a table */
+#define TOOL_COLUMNS 48         /* at most in a table */
 enum tool_type { TOOL_TEXT, TOOL_NUMBER, TOOL_BYTES, TOOL_BOOLEAN };
 
 struct tool_column {

@@ -11,7 +11,7 @@ test -f "$archive" || skip "$archive is not built"
 command -v nm > /dev/null || skip "there is no nm"
 
 calls='access|chmod|chown|close|creat|fallocate|fchmod|fchmodat|fchown|fcntl|fdatasync|fgetxattr|flock|fopen
-fsetxattr|fstat|fstatat|fstatfs|fsync|ftruncate|getdents|getrandom|link|linkat|lseek|lstat|madvise|mkdir
+fsetxattr|fstat|fstatat|fstatfs|fsync|ftruncate|get_mempolicy|getdents|getrandom|link|linkat|lseek|lstat|madvise|mbind|mkdir
 mkdirat|mmap|mprotect|mremap|msync|munmap|open|openat|opendir|posix_fallocate|pread|preadv|pwrite|pwritev|read
 readdir|rename|renameat|rmdir|stat|statfs|statvfs|sync_file_range|truncate|unlink|unlinkat|write'
 calls=$(printf '%s' "$calls" | tr '\n' '|')
