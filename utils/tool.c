@@ -196,21 +196,23 @@ long tool_fetch(tool_list list, void *arg, size_t size, void **buffer)
 
 /* --- tables */
 
-void tool_table_option(struct tool_table_options *options, int option, const char *argument)
+int tool_table_option(struct tool_table_options *options, int option, const char *argument)
 {
 	switch (option) {
 	case 'b':
 		options->bytes = 1;
-		break;
+		return 1;
 	case 'J':
 		options->json = 1;
-		break;
+		return 1;
 	case 'n':
 		options->noheadings = 1;
-		break;
+		return 1;
 	case 'o':
 		options->output = argument;
-		break;
+		return 1;
+	default:
+		return 0;
 	}
 }
 
@@ -342,38 +344,60 @@ int tool_table_end(struct tool_table *t)
 	return TOOL_OK;
 }
 
-int tool_inspect(int argc, char **argv, int (*usage)(void),
-		 int (*show)(struct sas_inspect *inspect, const struct tool_table_options *options))
+int tool_table_list(const struct tool_lister *lister, const struct tool_table_options *options, void *arg)
+{
+	struct tool_table table;
+	void *entries;
+	long count;
+	int error = 0;
+
+	if (tool_table_begin(&table, lister->name, lister->columns, lister->count, options))
+		return TOOL_USAGE;
+	count = tool_fetch(lister->list, arg, lister->size, &entries);
+	for (long i = 0; i < count && !error; i++)
+		error = tool_table_row(&table, lister->cell, (char *)entries + (size_t)i * lister->size);
+	free(entries);
+	if (count < 0 || error) {
+		tool_table_drop(&table);
+		return TOOL_FAILED;
+	}
+	return tool_table_end(&table);
+}
+
+static int inspect(const char *path, const struct tool_view *view, const struct tool_table_options *options)
+{
+	SASInspect_t inspect = path ? SASInspectOpen(path) : NULL;
+	int status;
+
+	if (!path)
+		return TOOL_USAGE;
+	if (!inspect)
+		return tool_library_error(TOOL_FAILED);
+	status = view->show(inspect, path, options);
+	SASInspectClose(inspect);
+	return status;
+}
+
+int tool_inspect(int argc, char **argv, const struct tool_view *view)
 {
 	static const struct option longs[] = {
 		TOOL_TABLE_LONG,
 		TOOL_COMMON_LONG,
 		{ 0 },
 	};
+	const char *shorts = view->shorts ? view->shorts : TOOL_TABLE_SHORT TOOL_COMMON_SHORT;
 	struct tool_table_options options = { 0 };
-	const char *path;
-	SASInspect_t inspect;
-	int c, status;
+	int c;
 
-	while ((c = getopt_long(argc, argv, TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		switch (c) {
-		case 'h':
-			return usage();
-		case 'V':
+	while ((c = getopt_long(argc, argv, shorts, view->longs ? view->longs : longs, NULL)) != -1) {
+		if (c == 'h')
+			return view->usage();
+		if (c == 'V')
 			return tool_version();
-		case '?':
+		if (c == '?')
 			return tool_try_help();
-		default:
-			tool_table_option(&options, c, optarg);
-		}
+		if (!tool_table_option(&options, c, optarg) && view->take(c, optarg))
+			return tool_try_help();
 	}
-	path = tool_region(argc, argv);
-	if (!path)
-		return TOOL_USAGE;
-	inspect = SASInspectOpen(path);
-	if (!inspect)
-		return tool_library_error(TOOL_FAILED);
-	status = show(inspect, &options);
-	SASInspectClose(inspect);
-	return status;
+	return inspect(tool_region(argc, argv), view, &options);
 }

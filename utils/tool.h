@@ -89,7 +89,7 @@ struct tool_table {
 	struct libscols_table *scols;
 };
 
-/* The options of every table: where getopt_long() gives one of these, tool_table_option() takes it. */
+/* The options of every table: where getopt_long() gives one of these, tool_table_option() takes it, and gives 1. */
 #define TOOL_TABLE_SHORT "bJno:"
 #define TOOL_TABLE_LONG                                                                               \
 	{ "bytes", no_argument, NULL, 'b' }, { "json", no_argument, NULL, 'J' },                      \
@@ -102,7 +102,7 @@ struct tool_table_options {
 	int json, bytes, noheadings;
 	const char *output;
 };
-void tool_table_option(struct tool_table_options *options, int option, const char *argument);
+int tool_table_option(struct tool_table_options *options, int option, const char *argument);
 void tool_table_usage(void);
 void tool_columns_usage(const struct tool_column *columns, size_t count);
 
@@ -118,8 +118,26 @@ int tool_table_end(struct tool_table *t);
 /* Forget it. */
 void tool_table_drop(struct tool_table *t);
 
-/* A command whose only options are those of tables: shows what is read of the region without joining it. */
-int tool_inspect(int argc, char **argv, int (*usage)(void),
-		 int (*show)(struct sas_inspect *inspect, const struct tool_table_options *options));
+/* A table of what the library lists. */
+struct tool_lister {
+	const char *name;               /* in JSON */
+	const struct tool_column *columns;
+	size_t count, size;             /* columns; bytes of an entry */
+	tool_cell cell;
+	tool_list list;
+};
+/* All of it; gives the exit status. */
+int tool_table_list(const struct tool_lister *lister, const struct tool_table_options *options, void *arg);
+
+/* A command that shows what is read of a region without joining it. */
+struct tool_view {
+	int (*usage)(void);
+	int (*show)(struct sas_inspect *inspect, const char *path, const struct tool_table_options *options);
+	/* NULL: the options of tables alone. Else all of them, and who takes the others: 0, or -1 with a message. */
+	const char *shorts;
+	const struct option *longs;
+	int (*take)(int option, const char *argument);
+};
+int tool_inspect(int argc, char **argv, const struct tool_view *view);
 
 #endif
