@@ -81,6 +81,10 @@ extern __C__ long SASInspectListThreads (SASInspect_t inspect, SASThreadInfo *bu
 /* Full consistency check of a region's files. How many problems, each told to `problem`; -1 and errno
  * when it could not be done. Changes nothing. */
 extern __C__ long SASRegionCheck (const char *directory, SASProblem problem, void *arg);
+/* What a repair has done (done 1), or leaves as it is (done 0). */
+typedef void (*SASRepaired) (const char *file, uint64_t offset, const char *sentence, int done, void *arg);
+/* Repair what can be proved right in the files of an idle region. How many problems are left, -1 and errno. */
+extern __C__ long SASRegionRepair (const char *directory, SASRepaired told, void *arg);
 /* Copy an idle region's files into a new or empty directory: holes, modes and attributes kept. */
 extern __C__ int SASRegionCopy (const char *from, const char *to);
 

@@ -380,6 +380,13 @@ long SASRegionCheck(const char *directory, SASProblem problem, void *arg)
 	return end(state, sas_check(directory, problem, arg));
 }
 
+long SASRegionRepair(const char *directory, SASRepaired told, void *arg)
+{
+	int state = begin();
+
+	return end(state, sas_repair(directory, told, arg));
+}
+
 int SASRegionCopy(const char *from, const char *to)
 {
 	int state = begin();

@@ -29,6 +29,7 @@ struct sas_check {
 	long problems;
 	int quiet;                      /* a first look: count, tell nobody */
 	int structure;                  /* leave out the bytes of free space */
+	uint8_t *doubtful;              /* NULL, or set for segments whose free space does not keep what is promised */
 	uint32_t intents;
 	struct sas_fixed_block fixed[SAS_CHECK_FIXED];
 	unsigned fixed_count;

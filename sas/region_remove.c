@@ -77,7 +77,7 @@ static int delete_files(int dir, const char *path, const struct sas_m_anchor *an
 	int error = sas_directory_each(dir, delete_one, &k);
 
 	if (!error)
-		error = sas_file_sweep(dir);
+		error = sas_file_sweep(dir, NULL, NULL);
 	if (!error)
 		error = sas_port->unlinkat(dir, SAS_ANCHOR_NAME, 0);
 	return error && error != -ENOENT ? sas_fail(-error, "%s: not all files could be deleted: %s", path,

@@ -222,22 +222,27 @@ int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size)
 
 struct making { struct sas_region *r; uint64_t n; };
 
+void sas_segment_trailer(struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t n)
+{
+	memset(t, 0, sizeof *t);
+	t->magic = SAS_M_MAGIC_TRAILER;
+	t->format = SAS_M_FORMAT;
+	t->header_size = sizeof *t;
+	memcpy(t->uuid, a->uuid, 16);
+	t->number = n;
+	t->base = a->base;
+	t->region_size = a->region_size;
+	t->segment_size = a->segment_size;
+	t->generation = a->generation;
+	t->checksum = sas_trailer_checksum(t);
+}
+
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n)
 {
 	struct sas_m_trailer t;
 	int error;
 
-	memset(&t, 0, sizeof t);
-	t.magic = SAS_M_MAGIC_TRAILER;
-	t.format = SAS_M_FORMAT;
-	t.header_size = sizeof t;
-	memcpy(t.uuid, a->uuid, 16);
-	t.number = n;
-	t.base = a->base;
-	t.region_size = a->region_size;
-	t.segment_size = a->segment_size;
-	t.generation = a->generation;
-	t.checksum = sas_trailer_checksum(&t);
+	sas_segment_trailer(&t, a, n);
 	error = sas_port->fallocate(fd, 0, a->segment_size, SAS_M_PAGE);
 	if (!error || error == -EOPNOTSUPP)
 		error = sas_port_pwrite_all(fd, &t, sizeof t, a->segment_size);

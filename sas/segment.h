@@ -37,6 +37,8 @@ int sas_segment_need(struct sas_region *r, uint64_t n);
 int sas_segment_need_range(struct sas_region *r, uint64_t offset, uint64_t size);
 /* Make segment n's file, if there is none. block_lock held. */
 int sas_segment_make(struct sas_region *r, uint64_t n);
+/* What the trailer of segment n says. */
+void sas_segment_trailer(struct sas_m_trailer *t, const struct sas_m_anchor *a, uint64_t n);
 /* Trailer and attributes of segment n's file, which has its size. */
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n);
 /* The directory's descriptor, opened again when the program closed it. */
@@ -47,8 +49,8 @@ int sas_file_publish(int dir, const char *path, const char *name, unsigned mode,
 		     int (*fill)(int fd, void *arg), void *arg);
 /* Call see for each name in the directory until it gives non-zero. */
 int sas_directory_each(int dir, int (*see)(int dir, const char *name, void *arg), void *arg);
-/* Delete the temporary files of creations that were cut short. */
-int sas_file_sweep(int dir);
+/* Delete the temporary files of creations that were cut short; each is told, unless told is NULL. */
+int sas_file_sweep(int dir, void (*told)(const char *name, void *arg), void *arg);
 /* A descriptor to give up when they run out. */
 void sas_region_keep_spare(struct sas_region *r);
 /* All present segments have their files. */
