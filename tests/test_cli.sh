@@ -391,6 +391,42 @@ run check --json copy; expect 0 'check --json of a good one' <<'TEXT'
    "problems": []
 }
 TEXT
+# --- check --repair
+
+poke copy/SAS00000.DAT 100
+poke copy/SAS00002.DAT "$segment"
+run check copy; expect_like 1 '^SAS00000.DAT: offset [0-9]+: ' 'check before the repair'
+run check --repair copy; expect 0 'check --repair' <<TEXT
+SAS00000.DAT: offset 360: repaired: the anchor was made again from the trailer; its checksum fits
+SAS00002.DAT: offset $segment: repaired: the trailer was made again from the anchor
+copy: good
+TEXT
+run check -r copy; expect 0 'nothing to repair' <<< 'copy: good'
+touch copy/SAS.tmp.1
+run check -r --json copy; expect 0 'check --repair --json' <<'TEXT'
+{
+   "problems": [
+      {
+         "file": "SAS.tmp.1",
+         "offset": 0,
+         "problem": "the file of a creation that was cut short was deleted",
+         "repaired": true
+      }
+   ]
+}
+TEXT
+mv copy/SAS00003.DAT kept
+run check -r copy; expect 1 'what cannot be repaired' <<'TEXT'
+SAS00003.DAT: offset 0: the file is missing: the segment table lists it
+copy: the region is bad
+TEXT
+run check -rq copy; expect 1 'check --repair --quiet' < /dev/null
+mv kept copy/SAS00003.DAT
+start copy
+run check --repair copy
+expect_like 2 "^sasphere check: copy: the region is in use: 1 process has joined it: $holder\$" 'repair of a region in use'
+finish
+run check copy; expect 0 'after the repairs' <<< 'copy: good'
 poke copy/SAS00000.DAT 72
 run check copy
 expect_like 2 '^sasphere check: copy/SAS00000.DAT: offset 72: format [0-9]+, this library knows format 1$' 'a newer format'
