@@ -63,6 +63,8 @@ typedef struct SASInspectInfo {
 	sas_numa_t numaPolicy;
 	/* Of all threads, since SAS.run was made: blocks, locks not had at once, segments mapped at faults, dead threads recovered. */
 	uint64_t allocations, frees, lockWaits, faults, recoveries;
+	uint32_t linearUseList;         /* 1: the use list shows each block; 0: buddies merged */
+	uint32_t seizedBy;              /* thread id, in its own namespace, of who has called SASSeize(); 0: nobody */
 } SASInspectInfo;
 
 /* What a problem is about: file and offset say where, sentence what. */
@@ -74,6 +76,8 @@ extern __C__ int SASInspectGetInfo (SASInspect_t inspect, SASInspectInfo *info);
 extern __C__ long SASInspectListBlocks (SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListSegments (SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListParticipants (SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity);
+/* Bytes of the region, wherever it is not mapped; those of space without a file are zero. EFAULT outside of it. */
+extern __C__ int SASInspectRead (SASInspect_t inspect, const void *address, void *buffer, size_t size);
 /* SASLockList() without joining. */
 extern __C__ long SASInspectListLocks (SASInspect_t inspect, SASLockInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListThreads (SASInspect_t inspect, SASThreadInfo *buffer, size_t capacity);

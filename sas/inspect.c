@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -552,6 +553,8 @@ static int describe_participants(struct sas_inspect *in, const struct run_copy *
 
 	sas_run_sum(&copy->run, &in->sums);
 	in->recoveries = copy->header.recoveries.word;
+	if (copy->header.seized.word && sas_run_is_held(&copy->header.block_lock))
+		in->seized_by = (uint32_t)copy->header.block_lock.__data.__lock & FUTEX_TID_MASK;
 	in->participants = calloc(top + 1UL, sizeof(*in->participants));
 	if (!in->participants)
 		return sas_fail(ENOMEM, "no memory for the participants of %s", in->path);
@@ -571,7 +574,7 @@ int sas_inspect_participants(struct sas_inspect *in)
 
 	free(in->participants);
 	in->participants = NULL;
-	in->participant_count = in->alive = in->recoveries = 0;
+	in->participant_count = in->alive = in->recoveries = in->seized_by = 0;
 	memset(&in->sums, 0, sizeof(in->sums));
 	if (result > 0)
 		result = describe_participants(in, &copy);

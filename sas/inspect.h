@@ -42,6 +42,7 @@ struct sas_inspect {
 	uint32_t participant_count, alive;
 	struct sas_run_sums sums;       /* of all threads' counters */
 	uint32_t recoveries;
+	uint32_t seized_by;             /* a thread id; 0: nobody */
 	int locked;                     /* somebody holds a lock in SAS.run, perhaps another host */
 	struct sas_fault fault;         /* of the anchor, where opening gave -EUCLEAN; else no text */
 	uint32_t window[SAS_INSPECT_WINDOW];
