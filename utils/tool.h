@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tool.h - what the commands of sasphere(1) share.
+ * tool.h - what the commands of sasphere(1), and sasutil(1), share.
  *
  * A command is a function of its own arguments that gives the exit status. Messages go to standard
  * error as "sasphere COMMAND: sentence"; usage and results go to standard output.
@@ -24,14 +24,15 @@ struct sas_inspect;
 int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_locks(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 
-/* The command's name, for messages. */
-extern const char *tool_command;
+/* For messages: "sasphere" or "sasutil", and the command's name or "". */
+extern const char *tool_program, *tool_command;
 
 /* Print a sentence of ours, or the library's about its last failure; gives `status`. */
 int tool_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -69,7 +70,7 @@ typedef long (*tool_list)(void *arg, void *buffer, size_t capacity);
 /* All entries, of `size` bytes each, malloc'd: asked again while the list grows under us. How many, or -1 with a message. */
 long tool_fetch(tool_list list, void *arg, size_t size, void **buffer);
 
-/* --- tables */
+/* --- table.c: tables, and commands that print one */
 
 #define TOOL_COLUMNS 32         /* at most in a table */
 enum tool_type { TOOL_TEXT, TOOL_NUMBER, TOOL_BYTES, TOOL_BOOLEAN };
