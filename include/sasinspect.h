@@ -79,6 +79,8 @@ typedef struct SASInspectInfo {
 	char hugeReason[160];           /* why that is not hugeWanted; "" */
 	uint32_t attributesFit, attributesMissing, attributesDiffer;    /* files; all 0: the file system has none */
 	char attributesSaid[256];       /* what is wrong with the first of them; "" */
+	uint32_t linearUseList;         /* 1: the use list shows each block; 0: buddies merged */
+	uint32_t seizedBy;              /* thread id, in its own namespace, of who has called SASSeize(); 0: nobody */
 } SASInspectInfo;
 
 /* What a problem is about: file and offset say where, sentence what. */
@@ -90,6 +92,8 @@ extern __C__ int SASInspectGetInfo (SASInspect_t inspect, SASInspectInfo *info);
 extern __C__ long SASInspectListBlocks (SASInspect_t inspect, sas_block_kind_t kind, SASBlockInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListSegments (SASInspect_t inspect, SASSegmentInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListParticipants (SASInspect_t inspect, SASParticipantInfo *buffer, size_t capacity);
+/* Bytes of the region, wherever it is not mapped; those of space without a file are zero. EFAULT outside of it. */
+extern __C__ int SASInspectRead (SASInspect_t inspect, const void *address, void *buffer, size_t size);
 /* SASLockList() without joining. */
 extern __C__ long SASInspectListLocks (SASInspect_t inspect, SASLockInfo *buffer, size_t capacity);
 extern __C__ long SASInspectListThreads (SASInspect_t inspect, SASThreadInfo *buffer, size_t capacity);
@@ -97,6 +101,10 @@ extern __C__ long SASInspectListThreads (SASInspect_t inspect, SASThreadInfo *bu
 /* Full consistency check of a region's files. How many problems, each told to `problem`; -1 and errno
  * when it could not be done. Changes nothing. */
 extern __C__ long SASRegionCheck (const char *directory, SASProblem problem, void *arg);
+/* What a repair has done (done 1), or leaves as it is (done 0). */
+typedef void (*SASRepaired) (const char *file, uint64_t offset, const char *sentence, int done, void *arg);
+/* Repair what can be proved right in the files of an idle region. How many problems are left, -1 and errno. */
+extern __C__ long SASRegionRepair (const char *directory, SASRepaired told, void *arg);
 /* Copy an idle region's files into a new or empty directory: holes, modes and attributes kept. */
 extern __C__ int SASRegionCopy (const char *from, const char *to);
 

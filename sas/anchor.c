@@ -100,6 +100,15 @@ void sas_anchor_compute(struct sas_m_anchor *a)
 	a->map_offset = a->anchor_size > a->map_size ? a->anchor_size : a->map_size;
 }
 
+void sas_anchor_set_header(struct sas_m_anchor *a)
+{
+	a->block_header.signature_1 = SAS_M_BLOCK_SIGNATURE_1;
+	a->block_header.signature_2 = SAS_M_BLOCK_SIGNATURE_2;
+	a->block_header.type = SAS_M_BLOCK_TYPE_ANCHOR;
+	a->block_header.size = a->anchor_size;
+	a->block_header.base_block = a->base;
+}
+
 uint64_t sas_anchor_checksum(const struct sas_m_anchor *a)
 {
 	union {

@@ -26,6 +26,9 @@ int sas_geometry_check(uint64_t base, uint64_t region_size, uint64_t segment_siz
  * table_offset, log_offset, log_count, log_chunk_size, map_offset, map_size, maps. */
 void sas_anchor_compute(struct sas_m_anchor *a);
 
+/* The classic block header, which is zero: programs find the anchor as they find every object. */
+void sas_anchor_set_header(struct sas_m_anchor *a);
+
 /* What the checksum fields must say. The anchor's pointer names a whole page, SAS_M_PAGE bytes, and
  * its header_size is at most that; 0 is given where it is larger. */
 uint64_t sas_anchor_checksum(const struct sas_m_anchor *a);

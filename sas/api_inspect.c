@@ -161,6 +161,8 @@ static void describe_anchor(const struct sas_inspect *in, SASInspectInfo *info)
 	info->durability = (sas_durability_t)a->durability;
 	info->numaPolicy = (sas_numa_t)sas_anchor_numa(a);
 	sas_numa_text(a->numa_nodes, info->numaNodes, sizeof(info->numaNodes));
+	info->linearUseList = in->state.list_mode == SAS_M_LIST_LINEAR;
+	info->seizedBy = in->seized_by;
 }
 
 static void describe_huge(const struct sas_inspect *in, SASInspectInfo *info)
@@ -326,6 +328,32 @@ static long list_threads(struct sas_inspect *in, SASThreadInfo *buffer, size_t c
 	return hand_over(error, list, count, sizeof(*list), buffer, capacity);
 }
 
+static int read_bytes(struct sas_inspect *in, uint64_t address, char *buffer, size_t size)
+{
+	const struct sas_m_anchor *a = in ? &in->anchor : NULL;
+	uint64_t offset = a ? address - a->base : 0;
+
+	if (!in || (!buffer && size))
+		return sas_fail(EINVAL, "SASInspectRead: a NULL argument");
+	if (address < a->base || offset > a->region_size || size > a->region_size - offset)
+		return sas_fail(EFAULT, "%s: %zu bytes at 0x%llx are not all in the region, 0x%llx-0x%llx", in->path, size,
+				(unsigned long long)address, (unsigned long long)a->base,
+				(unsigned long long)(a->base + a->region_size));
+	while (size) {
+		uint64_t left = a->segment_size - offset % a->segment_size, piece = size < left ? size : left;
+		int error = sas_inspect_present(in, offset / a->segment_size) ? sas_inspect_read(in, offset, buffer, piece) :
+			    (memset(buffer, 0, piece), 0);
+
+		if (error)
+			return sas_fail(-error, "%s: segment %llu cannot be read: %s", in->path,
+					(unsigned long long)(offset / a->segment_size), strerror(-error));
+		offset += piece;
+		buffer += piece;
+		size -= piece;
+	}
+	return 0;
+}
+
 /* No call is cancelled half way: descriptors and locks would stay. */
 static int begin(void)
 {
@@ -393,6 +421,13 @@ long SASInspectListParticipants(SASInspect_t inspect, SASParticipantInfo *buffer
 	return end(state, list_participants(inspect, buffer, capacity));
 }
 
+int SASInspectRead(SASInspect_t inspect, const void *address, void *buffer, size_t size)
+{
+	int state = begin();
+
+	return (int)end(state, read_bytes(inspect, (uint64_t)address, buffer, size));
+}
+
 long SASInspectListLocks(SASInspect_t inspect, SASLockInfo *buffer, size_t capacity)
 {
 	int state = begin();
@@ -412,6 +447,13 @@ long SASRegionCheck(const char *directory, SASProblem problem, void *arg)
 	int state = begin();
 
 	return end(state, sas_check(directory, problem, arg));
+}
+
+long SASRegionRepair(const char *directory, SASRepaired told, void *arg)
+{
+	int state = begin();
+
+	return end(state, sas_repair(directory, told, arg));
 }
 
 int SASRegionCopy(const char *from, const char *to)

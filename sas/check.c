@@ -301,7 +301,7 @@ static int check_all(struct sas_check *c)
 	return error;
 }
 
-static long check_region(const char *path, SASProblem problem, void *arg, int structure)
+static long check_region(const char *path, SASProblem problem, void *arg, int structure, uint8_t *doubtful)
 {
 	struct sas_check *c = calloc(1, sizeof(*c));
 	long result;
@@ -311,6 +311,7 @@ static long check_region(const char *path, SASProblem problem, void *arg, int st
 	c->problem = problem;
 	c->arg = arg;
 	c->structure = structure;
+	c->doubtful = doubtful;
 	result = sas_inspect_open(path, &c->in);
 	if (result == -EUCLEAN && c->in && c->in->fault.text[0]) {
 		sas_check_report(c, 0, c->in->fault.offset, "%s", c->in->fault.text);
@@ -330,10 +331,15 @@ static long check_region(const char *path, SASProblem problem, void *arg, int st
 
 long sas_check(const char *path, SASProblem problem, void *arg)
 {
-	return check_region(path, problem, arg, 0);
+	return check_region(path, problem, arg, 0, NULL);
+}
+
+long sas_check_doubt(const char *path, uint8_t *doubtful)
+{
+	return check_region(path, NULL, NULL, 0, doubtful);
 }
 
 long sas_check_structure(const char *path, SASProblem problem, void *arg)
 {
-	return check_region(path, problem, arg, 1);
+	return check_region(path, problem, arg, 1, NULL);
 }

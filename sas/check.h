@@ -29,6 +29,7 @@ struct sas_check {
 	long problems;
 	int quiet;                      /* a first look: count, tell nobody */
 	int structure;                  /* leave out the bytes of free space */
+	uint8_t *doubtful;              /* NULL, or set for segments whose free space does not keep what is promised */
 	uint32_t intents;
 	uint32_t attributes;            /* files whose attributes do not say what they are */
 	char said[256];                 /* what is wrong with the first of them */

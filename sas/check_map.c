@@ -64,6 +64,8 @@ static int look_for_zeros(struct sas_check *c, uint64_t n, uint64_t from, uint64
 	while (!error && from < end && next_data(fd, &from, &to, end)) {
 		error = find_nonzero(c, n, from, to, &at);
 		if (!error && at < to) {
+			if (c->doubtful)
+				c->doubtful[n] = 1;
 			sas_check_report(c, n, at, "%s holds a byte that is not zero", what);
 			return 0;
 		}

@@ -5,7 +5,7 @@
  * The segments are copied first, each under its own name; the anchor is made last, and gets its name
  * when everything before it is on the disk.
  *
- * Locks: the anchor file of the source exclusively, so that nobody joins, resets or removes it.
+ * Locks: the anchor file of the source exclusively (sas_inspect_claim()), so that nobody joins, resets or removes it.
  * Signals: not async-signal-safe. Fork: not to be called between fork and exec in a child.
  * Crash: before that the target has no anchor, and every reader refuses it; the source is never
  *   written.
@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 #ifdef HAVE_LIBATTR
 #include <attr/libattr.h>
@@ -356,26 +355,10 @@ static int copy_all(struct copy *c)
 
 /* --- the source */
 
-/* Nobody joins while the lock is held; who had joined before is seen after it is taken. */
 static int claim_source(struct sas_inspect *in)
 {
-	int error = sas_port->flock(in->anchor_fd, LOCK_EX | LOCK_NB);
+	int error = sas_inspect_claim(in);
 
-	if (error == -EWOULDBLOCK)
-		return sas_fail(EBUSY, "%s: somebody is joining or changing the region", in->path);
-	if (error)
-		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", in->path,
-				strerror(-error));
-	error = sas_inspect_participants(in);
-	if (error)
-		return error;
-	if (in->alive)
-		return sas_fail(EBUSY, "%s: the region is in use: %u process%s joined it", in->path,
-				in->alive, in->alive == 1 ? " has" : "es have");
-	if (in->locked)
-		return sas_fail(EBUSY, "%s: the region is in use on another host or in another boot",
-				in->path);
-	error = sas_inspect_reload(in);
 	if (!error && in->state.life != SAS_M_LIFE_ACTIVE)
 		error = sas_fail(ESTALE, "%s: the region was being reset or removed; a join completes that",
 				 in->path);

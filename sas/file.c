@@ -141,23 +141,27 @@ int sas_directory_each(int dir, int (*see)(int dir, const char *name, void *arg)
 	return error;
 }
 
+struct sweep { void (*told)(const char *name, void *arg); void *arg; };
+
 static int sweep_one(int dir, const char *name, void *arg)
 {
+	const struct sweep *sweep = arg;
 	int fd;
 
-	(void)arg;
 	if (strncmp(name, SAS_TEMPORARY_PREFIX, sizeof SAS_TEMPORARY_PREFIX - 1) != 0)
 		return 0;
 	fd = sas_port->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0)
 		return 0;
-	if (sas_port->flock(fd, LOCK_EX | LOCK_NB) == 0)
-		sas_port->unlinkat(dir, name, 0);
+	if (sas_port->flock(fd, LOCK_EX | LOCK_NB) == 0 && sas_port->unlinkat(dir, name, 0) == 0 && sweep->told)
+		sweep->told(name, sweep->arg);
 	sas_port->close(fd);
 	return 0;
 }
 
-int sas_file_sweep(int dir)
+int sas_file_sweep(int dir, void (*told)(const char *name, void *arg), void *arg)
 {
-	return sas_directory_each(dir, sweep_one, NULL);
+	struct sweep sweep = { told, arg };
+
+	return sas_directory_each(dir, sweep_one, &sweep);
 }

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include "err.h"
 #include "inspect.h"
 #include "lock_list.h"
@@ -563,6 +565,8 @@ static int describe_participants(struct sas_inspect *in, const struct run_copy *
 
 	sas_run_sum(&copy->run, &in->sums);
 	in->recoveries = copy->header.recoveries.word;
+	if (copy->header.seized.word && sas_run_is_held(&copy->header.block_lock))
+		in->seized_by = (uint32_t)copy->header.block_lock.__data.__lock & FUTEX_TID_MASK;
 	in->participants = calloc(top + 1UL, sizeof(*in->participants));
 	if (!in->participants)
 		return sas_fail(ENOMEM, "no memory for the participants of %s", in->path);
@@ -582,10 +586,68 @@ int sas_inspect_participants(struct sas_inspect *in)
 
 	free(in->participants);
 	in->participants = NULL;
-	in->participant_count = in->alive = in->recoveries = 0;
+	in->participant_count = in->alive = in->recoveries = in->seized_by = 0;
 	memset(&in->sums, 0, sizeof(in->sums));
 	if (result > 0)
 		result = describe_participants(in, &copy);
+	drop_run(&copy);
+	return result;
+}
+
+int sas_inspect_lock(struct sas_inspect *in)
+{
+	int error = sas_port->flock(in->anchor_fd, LOCK_EX | LOCK_NB);
+
+	if (error == -EWOULDBLOCK)
+		return sas_fail(EBUSY, "%s: somebody is joining or changing the region", in->path);
+	if (error)
+		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", in->path,
+				strerror(-error));
+	return 0;
+}
+
+/* The first of those who live: "1234, 1235, ...". */
+static void name_living(const struct sas_inspect *in, char text[64])
+{
+	int used = 0;
+
+	text[0] = '\0';
+	for (uint32_t i = 0; i < in->participant_count && used < 40; i++)
+		if (in->participants[i].alive)
+			used += snprintf(text + used, (size_t)(64 - used), "%s%u", used ? ", " : "",
+					 in->participants[i].pid);
+	if (used >= 40)
+		strcpy(text + used, ", ...");
+}
+
+/* Nobody joins while the lock is held; who had joined before is seen after it is taken. */
+int sas_inspect_claim(struct sas_inspect *in)
+{
+	int error = sas_inspect_lock(in);
+	char pids[64];
+
+	if (!error)
+		error = sas_inspect_participants(in);
+	if (error)
+		return error;
+	name_living(in, pids);
+	if (in->alive)
+		return sas_fail(EBUSY, "%s: the region is in use: %u process%s joined it: %s", in->path,
+				in->alive, in->alive == 1 ? " has" : "es have", pids);
+	if (in->locked)
+		return sas_fail(EBUSY, "%s: the region is in use on another host or in another boot",
+				in->path);
+	return in->table ? sas_inspect_reload(in) : 0;
+}
+
+/* Nobody lives: then nobody gives them back. */
+int sas_inspect_run_held(struct sas_inspect *in)
+{
+	struct run_copy copy;
+	int result = open_run(in, 0, &copy);
+
+	if (result > 0)
+		result = sas_run_is_held(&copy.header.table_lock) || sas_run_is_held(&copy.header.block_lock);
 	drop_run(&copy);
 	return result;
 }

@@ -43,6 +43,7 @@ struct sas_inspect {
 	uint32_t participant_count, alive;
 	struct sas_run_sums sums;       /* of all threads' counters */
 	uint32_t recoveries;
+	uint32_t seized_by;             /* a thread id; 0: nobody */
 	int locked;                     /* somebody holds a lock in SAS.run, perhaps another host */
 	struct sas_fault fault;         /* of the anchor, where opening gave -EUCLEAN; else no text */
 	uint32_t window[SAS_INSPECT_WINDOW];
@@ -101,13 +102,23 @@ int sas_inspect_intents(struct sas_inspect *in, uint32_t *count);
 
 /* Who has joined, by SAS.run; again, the newest state. Called by sas_inspect_open(). */
 int sas_inspect_participants(struct sas_inspect *in);
+/* Keep others from joining, until `in` is closed; nobody has joined. -EBUSY: says who. What could be read is read again. */
+int sas_inspect_claim(struct sas_inspect *in);
+/* The lock alone, for who cannot read the tables yet. */
+int sas_inspect_lock(struct sas_inspect *in);
+/* SAS.run looks as if its own locks were held. */
+int sas_inspect_run_held(struct sas_inspect *in);
 /* Its address locks, its threads; again, the newest state; malloc'd. -errno and a sentence. */
 int sas_inspect_locks(struct sas_inspect *in, struct SASLockInfo **list, size_t *count);
 int sas_inspect_threads(struct sas_inspect *in, struct SASThreadInfo **list, size_t *count);
 
 /* --- check.c */
 long sas_check(const char *path, SASProblem problem, void *arg);
+/* The same, told to nobody; doubtful[n] is set for each segment whose free space does not keep what the map promises. */
+long sas_check_doubt(const char *path, uint8_t *doubtful);
 /* --- copy.c */
 int sas_copy(const char *from, const char *to);
+/* --- repair.c: how many problems are left; -errno */
+long sas_repair(const char *path, SASRepaired told, void *arg);
 
 #endif

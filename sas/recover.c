@@ -387,7 +387,7 @@ int sas_recover_boot(struct sas_region *r)
 
 	if (!error && sas_check_structure(r->path, tell, NULL) != 0)
 		return sas_fail(EUCLEAN, "%s: the machine stopped while the region was in use, and its files do not fit "
-				"together any more; sasphere check says where", r->path);
+				"together any more; sasphere check says where, and --repair what can be done", r->path);
 	sas_map_segments(r, &map);
 	for (uint64_t unit = 0; !error && sas_tile_next(&map, &unit, &tile) > 0;) {
 		if (sas_entry_carved(tile.entry))

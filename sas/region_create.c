@@ -162,21 +162,11 @@ static int describe(struct sas_m_anchor *a, int dir, const char *path, const SAS
 
 /* --- writing it */
 
-/* The classic block header: programs find the anchor as they find every object. */
-static void set_block_header(struct sas_m_anchor *a)
-{
-	a->block_header.signature_1 = SAS_M_BLOCK_SIGNATURE_1;
-	a->block_header.signature_2 = SAS_M_BLOCK_SIGNATURE_2;
-	a->block_header.type = SAS_M_BLOCK_TYPE_ANCHOR;
-	a->block_header.size = a->anchor_size;
-	a->block_header.base_block = a->base;
-}
-
 static int write_anchor_page(int fd, struct sas_m_anchor *a)
 {
 	union { struct sas_m_anchor anchor; char page[SAS_M_PAGE]; } u;
 
-	set_block_header(a);
+	sas_anchor_set_header(a);
 	a->magic = SAS_M_MAGIC_ANCHOR;
 	memset(&u, 0, sizeof u);
 	u.anchor = *a;

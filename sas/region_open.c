@@ -246,7 +246,7 @@ static int look_at_files(struct sas_region *r)
 		return 0;
 	error = sas_segment_verify_all(r);
 	if (!error && !(r->flags & SAS_JOIN_READONLY))
-		sas_file_sweep(r->dir);
+		sas_file_sweep(r->dir, NULL, NULL);
 	if (!error && sas_port->fstat(r->dir, &st) == 0)
 		sas_store_relaxed_u64(seen, directory_time(&st));
 	return error;

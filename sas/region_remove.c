@@ -78,7 +78,7 @@ static int delete_files(int dir, const char *path, const struct sas_m_anchor *an
 	int error = sas_directory_each(dir, delete_one, &k);
 
 	if (!error)
-		error = sas_file_sweep(dir);
+		error = sas_file_sweep(dir, NULL, NULL);
 	/* Segments whose anchor is gone would be taken for half a copy: they go first, also for a power cut. */
 	if (!error)
 		error = sas_port->fsync(dir);

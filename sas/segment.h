@@ -51,8 +51,8 @@ int sas_file_publish(int dir, const char *path, const char *name, unsigned mode,
 		     int (*fill)(int fd, void *arg), void *arg);
 /* Call see for each name in the directory until it gives non-zero. */
 int sas_directory_each(int dir, int (*see)(int dir, const char *name, void *arg), void *arg);
-/* Delete the temporary files of creations that were cut short. */
-int sas_file_sweep(int dir);
+/* Delete the temporary files of creations that were cut short; each is told, unless told is NULL. */
+int sas_file_sweep(int dir, void (*told)(const char *name, void *arg), void *arg);
 /* A descriptor to give up when they run out. */
 void sas_region_keep_spare(struct sas_region *r);
 /* All present segments have their files. */

@@ -173,6 +173,7 @@ void image_make(struct image *m, uint64_t segments)
 		.generation = 3,
 	};
 	sas_anchor_compute(a);
+	sas_anchor_set_header(a);
 	m->state = (struct sas_m_state){ .life = SAS_M_LIFE_ACTIVE, .clean = 1, .generation = 9 };
 	make_file(m, 0);
 	m->table[0].block = sas_entry(SAS_M_USED, SAS_M_ORDER_CARVED, 0);

@@ -4,44 +4,7 @@
 # sasphere(1): what each command prints, its exit status, that looking changes nothing, and that
 # damaged files are refused with a sentence.
 
-tool=$top_builddir/utils/sasphere
-hold=$top_builddir/tests/hold
-test -x "$tool" || { echo "the tool is not built"; exit 77; }
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/sasXXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 99
-umask 022
-export TZ=UTC LC_ALL=C
-unset SASSTOREPATH SAS_BASE SAS_REGION_SIZE SAS_SEGMENT_SIZE SAS_LOG
-
-failures=0 checks=0
-complain() { echo "FAIL: $*"; failures=$((failures + 1)); }
-
-# run COMMAND...: its output, both streams, goes to "said", its status to $status.
-run() { "$tool" "$@" > said 2>&1 < /dev/null; status=$?; }
-
-# expect STATUS NAME: what was said is what standard input holds.
-expect()
-{
-	checks=$((checks + 1))
-	cat > wanted
-	test "$status" = "$1" || complain "$2: status $status instead of $1: $(head -3 said)"
-	diff -u wanted said > differs || { complain "$2: the text differs"; cat differs; }
-}
-
-# expect_like STATUS PATTERN NAME
-expect_like()
-{
-	checks=$((checks + 1))
-	test "$status" = "$1" || complain "$3: status $status instead of $1: $(head -3 said)"
-	grep -Eq -e "$2" said || { complain "$3: nothing like \"$2\" in:"; cat said; }
-}
-
-# Bytes, sizes, space, modes and times of all files.
-fingerprint() { (cd "$1" && stat -c '%n %s %b %a %u %g %y %z' -- * && sha256sum -- *) | sha256sum; }
-
-small=(--base 0x565900000000 --region-size 64M --segment-size 2M)
+. "$(dirname "$0")/cli.sh"
 
 # --- usage
 
@@ -52,7 +15,7 @@ run frobnicate; expect 2 'unknown command' <<'TEXT'
 sasphere: unknown command: frobnicate
 Try 'sasphere --help' for more information.
 TEXT
-for command in create info ls locks ps check cp rm; do
+for command in create info ls locks ps check cp rm doctor; do
 	run "$command" --help; expect_like 0 "^ sasphere $command " "$command --help"
 	expect_like 0 "^For more details see sasphere-$command\(1\)\.$" "$command --help"
 	run "$command" --version
@@ -171,19 +134,6 @@ TEXT
 
 # --- a participant
 
-start() # DIRECTORY [SIZE...]: a participant, its addresses in "held"
-{
-	mkfifo leash
-	"$hold" "$@" < leash > held 2>&1 &
-	holder=$!
-	exec 7> leash
-	rm leash
-	until grep -q ready held 2> /dev/null; do
-		kill -0 "$holder" 2> /dev/null || { complain "the participant: $(cat held)"; return; }
-		read -r -t 0.02 < /dev/zero 2> /dev/null || :
-	done
-}
-finish() { exec 7>&-; wait "$holder" || complain "the participant ended with $?"; }
 
 start store 4096 16384 4194304
 run ls -o size,owner store; expect 0 'ls of blocks' <<'TEXT'
@@ -316,10 +266,46 @@ run locks store
 run ps store
 for kind in in-use merged free uncommitted free-region segments participants; do run ls -k "$kind" store; done
 run check store
+run doctor store
 test "$(fingerprint store)" = "$before" || complain "looking changed a file"
 chmod 0555 store
 run check store; expect 0 'a read-only directory' <<< 'store: good'
 chmod 0755 store
+
+# --- doctor
+
+state_of() { run doctor -no check,state "$1"; sed -n "s/^$2  *//p" said; }
+run doctor store; expect_like 0 '^CHECK +STATE +DETAIL +ADVICE' 'doctor'
+expect_like 0 '^region +ok +[0-9a-f-]{36}, format 1 *$' 'doctor: the region'
+expect_like 0 '^region-addresses +ok +0x565900000000-0x565904000000 is free *$' 'doctor: its addresses'
+expect_like 0 '^file-system +(ok|degraded) ' 'doctor: the file system'
+expect_like 0 '^robust-locks +ok ' 'doctor: robust locks'
+run doctor -J -o check,state empty; expect_like 0 '^ +"check": "region",$' 'doctor --json'
+run doctor -o check,state empty; expect_like 0 '^shared-mapping +ok$' 'doctor: mappings'
+test -z "$(ls -A empty)" || complain "doctor left a file"
+run doctor nowhere; expect 2 'doctor of nothing' <<< 'sasphere doctor: nowhere: No such file or directory'
+run doctor -o nonsense empty; expect_like 2 '^sasphere doctor: --output: unknown column: nonsense$' 'doctor: bad column'
+run doctor /proc; expect_like 1 '^space +bad +0 free' 'doctor where nothing can be written'
+expect_like 1 '^nameless-files +degraded ' 'doctor without nameless files'
+expect_like 1 '^holes +degraded .* not tried ' 'doctor: not tried'
+poke() # FILE OFFSET: turn over the bits of one byte
+{
+	local byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf "\\x$(printf %02x $((byte ^ 0x5a)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+poke store/SAS00000.DAT 130
+test "$(state_of store region)" = bad || complain "doctor takes a broken anchor for good"
+poke store/SAS00000.DAT 130
+# Sanitizers need more address space than that before they begin.
+(ulimit -v 4000000; run doctor -o check,state empty; grep -q Sanitizer said ||
+	{ grep -q '^addresses  *degraded$' said && grep -q '^address-limit  *degraded$' said; }) ||
+	complain "doctor under ulimit -v: $(head -5 said)"
+start store
+kill -9 "$holder"; { wait "$holder"; } 2> /dev/null; exec 7>&-
+test "$(state_of store region-state)" = degraded || complain "doctor does not see the dead"
+start store; finish
+test "$(state_of store region-state)" = ok || complain "doctor sees dead who have been recovered"
+before=$(fingerprint store)
 
 # --- cp
 
@@ -349,12 +335,6 @@ run info half; expect_like 1 'a copy that was cut short' 'half a copy'
 run check half; expect_like 1 '^SAS00000.DAT: offset 0: the anchor is missing' 'check of half a copy'
 
 # --- check of damaged files
-
-poke() # FILE OFFSET: turn over the bits of one byte
-{
-	local byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-	printf "\\x$(printf %02x $((byte ^ 0x5a)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
 
 segment=2097152
 poked=0
@@ -403,6 +383,42 @@ run check --json copy; expect 0 'check --json of a good one' <<'TEXT'
    "problems": []
 }
 TEXT
+# --- check --repair
+
+poke copy/SAS00000.DAT 100
+poke copy/SAS00002.DAT "$segment"
+run check copy; expect_like 1 '^SAS00000.DAT: offset [0-9]+: ' 'check before the repair'
+run check --repair copy; expect 0 'check --repair' <<TEXT
+SAS00000.DAT: offset 360: repaired: the anchor was made again from the trailer; its checksum fits
+SAS00002.DAT: offset $segment: repaired: the trailer was made again from the anchor
+copy: good
+TEXT
+run check -r copy; expect 0 'nothing to repair' <<< 'copy: good'
+touch copy/SAS.tmp.1
+run check -r --json copy; expect 0 'check --repair --json' <<'TEXT'
+{
+   "problems": [
+      {
+         "file": "SAS.tmp.1",
+         "offset": 0,
+         "problem": "the file of a creation that was cut short was deleted",
+         "repaired": true
+      }
+   ]
+}
+TEXT
+mv copy/SAS00003.DAT kept
+run check -r copy; expect 1 'what cannot be repaired' <<'TEXT'
+SAS00003.DAT: offset 0: the file is missing: the segment table lists it
+copy: the region is bad
+TEXT
+run check -rq copy; expect 1 'check --repair --quiet' < /dev/null
+mv kept copy/SAS00003.DAT
+start copy
+run check --repair copy
+expect_like 2 "^sasphere check: copy: the region is in use: 1 process has joined it: $holder\$" 'repair of a region in use'
+finish
+run check copy; expect 0 'after the repairs' <<< 'copy: good'
 poke copy/SAS00000.DAT 72
 run check copy
 expect_like 2 '^sasphere check: copy/SAS00000.DAT: offset 72: format [0-9]+, this library knows format 1$' 'a newer format'

@@ -500,6 +500,36 @@ START_TEST(inspection_agrees_with_the_runtime)
 }
 END_TEST
 
+START_TEST(inspect_reads_bytes_of_the_region_alone)
+{
+	struct image m;
+	SASInspect_t in;
+	char text[32], *base = (char *)IMAGE_BASE;
+
+	image_sample(&m);
+	image_write_segment(&m, 2, IMAGE_SEGMENT - 5, "12345", 5);
+	image_write_segment(&m, 3, 0, "67890", 6);
+	in = SASInspectOpen(m.path);
+	help_succeeds(SASInspectRead(in, base + 3 * IMAGE_SEGMENT - 5, text, 11) == 0);
+	ck_assert_str_eq(text, "1234567890");
+	/* No file. */
+	memset(text, 1, sizeof(text));
+	help_succeeds(SASInspectRead(in, base + 8 * IMAGE_SEGMENT - 32, text, 32) == 0);
+	ck_assert(all_zero(text, 32));
+	help_succeeds(SASInspectRead(in, base + 8 * IMAGE_SEGMENT, NULL, 0) == 0);
+	help_fails(SASInspectRead(in, base + 8 * IMAGE_SEGMENT - 31, text, 32) == -1, EFAULT);
+	help_fails(SASInspectRead(in, base - 1, text, 1) == -1, EFAULT);
+	help_fails(SASInspectRead(in, base, text, SIZE_MAX) == -1, EFAULT);
+	help_fails(SASInspectRead(in, base, NULL, 1) == -1, EINVAL);
+	help_fails(SASInspectRead(NULL, base, text, 1) == -1, EINVAL);
+	ck_assert_int_eq(unlink(help_path(m.path, "SAS00003.DAT")), 0);
+	help_succeeds(SASInspectRead(in, base + IMAGE_SEGMENT, text, 1) == 0);
+	help_fails(SASInspectRead(in, base + 3 * IMAGE_SEGMENT, text, 1) == -1, ENOENT, "segment 3");
+	SASInspectClose(in);
+	image_destroy(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("inspect");
@@ -516,5 +546,6 @@ int main(void)
 	tcase_add_test(look, looking_changes_no_byte);
 	tcase_add_test(look, participants_are_read_from_the_run_file);
 	tcase_add_test(live, inspection_agrees_with_the_runtime);
+	tcase_add_test(look, inspect_reads_bytes_of_the_region_alone);
 	return help_main(s);
 }

@@ -8,22 +8,24 @@
 #include "sasinspect.h"
 #include "tool.h"
 
-enum { FILE_NAME, FILE_OFFSET, PROBLEM };
+enum { FILE_NAME, FILE_OFFSET, PROBLEM, REPAIRED };
 static const struct tool_column columns[] = {
 	[FILE_NAME] = { "FILE", TOOL_TEXT, "the file in the region's directory" },
 	[FILE_OFFSET] = { "OFFSET", TOOL_NUMBER, "bytes from its start" },
-	[PROBLEM] = { "PROBLEM", TOOL_TEXT, "what is wrong there" },
+	[PROBLEM] = { "PROBLEM", TOOL_TEXT, "what is wrong there, or was done about it" },
+	[REPAIRED] = { "REPAIRED", TOOL_BOOLEAN, "with --repair: it was" },
 };
 
 /* Problems as they are found: a line each, or a table for JSON. */
 struct report {
 	struct tool_table *table;
-	int quiet, failed;
+	int quiet, repair, failed;
 };
 
 struct problem {
 	const char *file, *sentence;
 	uint64_t offset;
+	int repaired;
 };
 
 static int usage(void)
@@ -32,16 +34,18 @@ static int usage(void)
 	       "Usage:\n"
 	       " sasphere check [options] [DIRECTORY]\n"
 	       "\n"
-	       "Check a region's files for consistency, without joining it or changing a byte.\n"
+	       "Check a region's files for consistency, without joining it or changing a byte;\n"
+	       "with --repair put right what can be proved, in a region that nobody has joined.\n"
 	       "\n"
 	       "Options:\n"
 	       " -J, --json               use JSON output format\n"
 	       " -q, --quiet              print nothing; the exit status tells\n"
+	       " -r, --repair             repair what can be, and say what was done and what is left\n"
 	       "\n"
 	       "Exit status:\n"
-	       " 0  the region is good\n"
+	       " 0  the region is good; with --repair, now\n"
 	       " 1  the region is bad: a line for each problem\n"
-	       " 2  wrong usage, or the files could not be read\n");
+	       " 2  wrong usage, or the files could not be read or, with --repair, written\n");
 	tool_usage_end();
 	return TOOL_OK;
 }
@@ -51,30 +55,40 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	const struct problem *p = row;
 
 	(void)t;
-	if (column == FILE_OFFSET)
-		snprintf(text, TOOL_CELL, "%llu", (unsigned long long)p->offset);
-	else
-		snprintf(text, TOOL_CELL, "%s", column == FILE_NAME ? p->file : p->sentence);
+	switch (column) {
+	case FILE_NAME: snprintf(text, TOOL_CELL, "%s", p->file); break;
+	case FILE_OFFSET: tool_number_text(text, p->offset); break;
+	case PROBLEM: snprintf(text, TOOL_CELL, "%s", p->sentence); break;
+	case REPAIRED: strcpy(text, p->repaired ? "1" : "0"); break;
+	}
 }
 
-static void tell(const char *file, uint64_t offset, const char *sentence, void *arg)
+static void tell_either(const char *file, uint64_t offset, const char *sentence, int repaired, void *arg)
 {
 	struct report *report = arg;
-	struct problem problem = { file, sentence, offset };
+	struct problem problem = { file, sentence, offset, repaired };
 
 	if (report->quiet)
 		return;
 	if (!report->table)
-		printf("%s: offset %llu: %s\n", file, (unsigned long long)offset, sentence);
+		printf("%s: offset %llu: %s%s\n", file, (unsigned long long)offset, repaired ? "repaired: " : "",
+		       sentence);
 	else if (!report->failed)
 		report->failed = tool_table_row(report->table, cell, &problem);
 }
 
+static void tell(const char *file, uint64_t offset, const char *sentence, void *arg)
+{
+	tell_either(file, offset, sentence, 0, arg);
+}
+
 static int check(const char *path, struct report *report)
 {
-	long problems = SASRegionCheck(path, tell, report);
+	long problems = report->repair ? SASRegionRepair(path, tell_either, report) :
+					 SASRegionCheck(path, tell, report);
 
-	if (report->table && (problems < 0 || report->failed))
+	/* What has been repaired before an error is told nevertheless. */
+	if (report->table && (report->failed || (problems < 0 && !report->repair)))
 		tool_table_drop(report->table);
 	else if (report->table && tool_table_end(report->table) != TOOL_OK)
 		report->failed = 1;
@@ -92,6 +106,7 @@ int cmd_check(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'J' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "repair", no_argument, NULL, 'r' },
 		TOOL_COMMON_LONG,
 		{ 0 },
 	};
@@ -101,13 +116,16 @@ int cmd_check(int argc, char **argv)
 	const char *path;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "Jq" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "Jqr" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
 		switch (c) {
 		case 'J':
 			options.json = 1;
 			break;
 		case 'q':
 			report.quiet = 1;
+			break;
+		case 'r':
+			report.repair = 1;
 			break;
 		case 'h':
 			return usage();
@@ -121,8 +139,7 @@ int cmd_check(int argc, char **argv)
 	if (!path)
 		return TOOL_USAGE;
 	if (options.json && !report.quiet) {
-		if (tool_table_begin(&table, "problems", columns, sizeof(columns) / sizeof(columns[0]),
-				     &options))
+		if (tool_table_begin(&table, "problems", columns, report.repair ? REPAIRED + 1 : REPAIRED, &options))
 			return TOOL_USAGE;
 		report.table = &table;
 	}

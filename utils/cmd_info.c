@@ -181,7 +181,7 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 }
 
 /* As JSON one object; for people a line for each column. */
-static int show(const struct region *r, const struct tool_table_options *options)
+static int print(const struct region *r, const struct tool_table_options *options)
 {
 	struct tool_table table;
 	char text[TOOL_CELL];
@@ -208,38 +208,18 @@ static int show(const struct region *r, const struct tool_table_options *options
 	return TOOL_OK;
 }
 
+static int show(SASInspect_t inspect, const char *path, const struct tool_table_options *options)
+{
+	struct region region = { .path = path, .info.structSize = sizeof(region.info) };
+
+	if (SASInspectGetInfo(inspect, &region.info))
+		return tool_library_error(TOOL_FAILED);
+	return print(&region, options);
+}
+
 int cmd_info(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		TOOL_TABLE_LONG,
-		TOOL_COMMON_LONG,
-		{ 0 },
-	};
-	struct tool_table_options table = { 0 };
-	struct region region = { .info.structSize = sizeof(region.info) };
-	SASInspect_t inspect;
-	int c, status;
+	static const struct tool_view view = { .usage = usage, .show = show };
 
-	while ((c = getopt_long(argc, argv, TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		switch (c) {
-		case 'h':
-			return usage();
-		case 'V':
-			return tool_version();
-		case '?':
-			return tool_try_help();
-		default:
-			tool_table_option(&table, c, optarg);
-		}
-	}
-	region.path = tool_region(argc, argv);
-	if (!region.path)
-		return TOOL_USAGE;
-	inspect = SASInspectOpen(region.path);
-	if (!inspect)
-		return tool_library_error(TOOL_FAILED);
-	status = SASInspectGetInfo(inspect, &region.info) ? tool_library_error(TOOL_FAILED) :
-							     show(&region, &table);
-	SASInspectClose(inspect);
-	return status;
+	return tool_inspect(argc, argv, &view);
 }

@@ -4,7 +4,6 @@
  */
 #include <config.h>
 
-#include <stdlib.h>
 #include <string.h>
 #include "sasinspect.h"
 #include "tool.h"
@@ -63,27 +62,17 @@ static long list_locks(void *arg, void *buffer, size_t capacity)
 	return SASInspectListLocks(arg, buffer, capacity);
 }
 
-static int show(SASInspect_t inspect, const struct tool_table_options *options)
+static int show(SASInspect_t inspect, const char *path, const struct tool_table_options *options)
 {
-	struct tool_table table;
-	void *entries;
-	long count;
-	int error = 0;
+	static const struct tool_lister lister = { "locks", columns, COLUMNS, sizeof(SASLockInfo), cell, list_locks };
 
-	if (tool_table_begin(&table, "locks", columns, COLUMNS, options))
-		return TOOL_USAGE;
-	count = tool_fetch(list_locks, inspect, sizeof(SASLockInfo), &entries);
-	for (long i = 0; i < count && !error; i++)
-		error = tool_table_row(&table, cell, (SASLockInfo *)entries + i);
-	free(entries);
-	if (count < 0 || error) {
-		tool_table_drop(&table);
-		return TOOL_FAILED;
-	}
-	return tool_table_end(&table);
+	(void)path;
+	return tool_table_list(&lister, options, inspect);
 }
 
 int cmd_locks(int argc, char **argv)
 {
-	return tool_inspect(argc, argv, usage, show);
+	static const struct tool_view view = { .usage = usage, .show = show };
+
+	return tool_inspect(argc, argv, &view);
 }

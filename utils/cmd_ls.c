@@ -4,7 +4,6 @@
  */
 #include <config.h>
 
-#include <stdlib.h>
 #include <string.h>
 #include "sasinspect.h"
 #include "tool.h"
@@ -201,27 +200,6 @@ static void participant_cell(size_t column, char text[TOOL_CELL], const struct t
 	(void)t;
 }
 
-/* How one kind of list is read and shown. */
-struct lister {
-	const struct tool_column *columns;
-	size_t count, size;             /* columns; bytes of an entry */
-	tool_cell cell;
-};
-
-static const struct lister block_lister = { block_columns, LENGTH(block_columns), sizeof(SASBlockInfo),
-					    block_cell };
-static const struct lister segment_lister = { segment_columns, LENGTH(segment_columns),
-					      sizeof(SASSegmentInfo), segment_cell };
-static const struct lister participant_lister = { participant_columns, LENGTH(participant_columns),
-						  sizeof(SASParticipantInfo), participant_cell };
-
-static const struct lister *lister_of(const struct kind *kind)
-{
-	if (kind->list == LIST_SEGMENTS)
-		return &segment_lister;
-	return kind->list == LIST_PARTICIPANTS ? &participant_lister : &block_lister;
-}
-
 struct source { SASInspect_t inspect; const struct kind *kind; };
 
 static long fetch(void *arg, void *buffer, size_t capacity)
@@ -235,35 +213,37 @@ static long fetch(void *arg, void *buffer, size_t capacity)
 	return SASInspectListBlocks(from->inspect, (sas_block_kind_t)from->kind->list, buffer, capacity);
 }
 
-static int list(SASInspect_t inspect, const struct kind *kind, const struct tool_table_options *options)
-{
-	const struct lister *lister = lister_of(kind);
-	struct source source = { inspect, kind };
-	struct tool_table table;
-	void *entries;
-	long count;
-	int error = 0;
+static const struct kind *wanted = &kinds[0];
 
-	if (tool_table_begin(&table, kind->json, lister->columns, lister->count, options))
-		return TOOL_USAGE;
-	count = tool_fetch(fetch, &source, lister->size, &entries);
-	for (long i = 0; i < count && !error; i++)
-		error = tool_table_row(&table, lister->cell, (char *)entries + (size_t)i * lister->size);
-	free(entries);
-	if (count < 0 || error) {
-		tool_table_drop(&table);
-		return TOOL_FAILED;
-	}
-	return tool_table_end(&table);
+static int show(SASInspect_t inspect, const char *path, const struct tool_table_options *options)
+{
+	static const struct tool_lister blocks = { NULL, block_columns, LENGTH(block_columns), sizeof(SASBlockInfo),
+						   block_cell, fetch };
+	static const struct tool_lister segments = { NULL, segment_columns, LENGTH(segment_columns),
+						     sizeof(SASSegmentInfo), segment_cell, fetch };
+	static const struct tool_lister participants = { NULL, participant_columns, LENGTH(participant_columns),
+							 sizeof(SASParticipantInfo), participant_cell, fetch };
+	struct tool_lister lister = wanted->list == LIST_SEGMENTS ? segments :
+				    wanted->list == LIST_PARTICIPANTS ? participants : blocks;
+	struct source source = { inspect, wanted };
+
+	(void)path;
+	lister.name = wanted->json;
+	return tool_table_list(&lister, options, &source);
 }
 
-static const struct kind *find_kind(const char *name)
+static int take(int option, const char *argument)
 {
-	for (size_t i = 0; i < KINDS; i++)
-		if (!strcmp(kinds[i].name, name))
-			return &kinds[i];
+	const char *name = option == 'p' ? "participants" : argument;
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (strcmp(kinds[i].name, name) == 0) {
+			wanted = &kinds[i];
+			return 0;
+		}
+	}
 	tool_error(TOOL_USAGE, "--kind: there is no such list: %s", name);
-	return NULL;
+	return -1;
 }
 
 int cmd_ls(int argc, char **argv)
@@ -275,39 +255,7 @@ int cmd_ls(int argc, char **argv)
 		TOOL_COMMON_LONG,
 		{ 0 },
 	};
-	struct tool_table_options table = { 0 };
-	const struct kind *kind = &kinds[0];
-	const char *path;
-	SASInspect_t inspect;
-	int c, status;
+	static const struct tool_view view = { usage, show, "k:p" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, take };
 
-	while ((c = getopt_long(argc, argv, "k:p" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		switch (c) {
-		case 'k':
-			kind = find_kind(optarg);
-			break;
-		case 'p':
-			kind = find_kind("participants");
-			break;
-		case 'h':
-			return usage();
-		case 'V':
-			return tool_version();
-		case '?':
-			return tool_try_help();
-		default:
-			tool_table_option(&table, c, optarg);
-		}
-		if (!kind)
-			return tool_try_help();
-	}
-	path = tool_region(argc, argv);
-	if (!path)
-		return TOOL_USAGE;
-	inspect = SASInspectOpen(path);
-	if (!inspect)
-		return tool_library_error(TOOL_FAILED);
-	status = list(inspect, kind, &table);
-	SASInspectClose(inspect);
-	return status;
+	return tool_inspect(argc, argv, &view);
 }

@@ -202,13 +202,14 @@ static int add_rows(struct tool_table *table, const struct lists *l)
 	return error;
 }
 
-static int show(SASInspect_t inspect, const struct tool_table_options *options)
+static int show(SASInspect_t inspect, const char *path, const struct tool_table_options *options)
 {
 	struct tool_table_options usual = *options;
 	struct lists lists = { 0 };
 	struct tool_table table;
 	int error;
 
+	(void)path;
 	if (!usual.output)
 		usual.output = USUAL;
 	if (tool_table_begin(&table, "threads", columns, COLUMNS, &usual))
@@ -228,5 +229,7 @@ static int show(SASInspect_t inspect, const struct tool_table_options *options)
 
 int cmd_ps(int argc, char **argv)
 {
-	return tool_inspect(argc, argv, usage, show);
+	static const struct tool_view view = { .usage = usage, .show = show };
+
+	return tool_inspect(argc, argv, &view);
 }

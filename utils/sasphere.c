@@ -23,6 +23,7 @@ static const struct command {
 	{ "check", cmd_check, "check a region's files for consistency" },
 	{ "cp", cmd_cp, "copy an idle region" },
 	{ "rm", cmd_rm, "remove a region" },
+	{ "doctor", cmd_doctor, "look whether regions can live here, and how well" },
 };
 
 #define COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -62,7 +63,7 @@ static int close_stdout(int status)
 	if (fflush(stdout) || ferror(stdout)) {
 		if (errno != EPIPE)
 			fprintf(stderr, "sasphere: standard output: %s\n", strerror(errno));
-		if (!strcmp(tool_command, "check"))
+		if (!strcmp(tool_command, "check") || !strcmp(tool_command, "doctor"))
 			return TOOL_USAGE;
 		return status == TOOL_OK ? TOOL_FAILED : status;
 	}

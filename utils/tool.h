@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tool.h - what the commands of sasphere(1) share.
+ * tool.h - what the commands of sasphere(1), and sasutil(1), share.
  *
  * A command is a function of its own arguments that gives the exit status. Messages go to standard
  * error as "sasphere COMMAND: sentence"; usage and results go to standard output.
@@ -24,14 +24,15 @@ struct sas_inspect;
 int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_locks(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 
-/* The command's name, for messages. */
-extern const char *tool_command;
+/* For messages: "sasphere" or "sasutil", and the command's name or "". */
+extern const char *tool_program, *tool_command;
 
 /* Print a sentence of ours, or the library's about its last failure; gives `status`. */
 int tool_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -69,7 +70,7 @@ typedef long (*tool_list)(void *arg, void *buffer, size_t capacity);
 /* All entries, of `size` bytes each, malloc'd: asked again while the list grows under us. How many, or -1 with a message. */
 long tool_fetch(tool_list list, void *arg, size_t size, void **buffer);
 
-/* --- tables */
+/* --- table.c: tables, and commands that print one */
 
 #define TOOL_COLUMNS 48         /* at most in a table */
 enum tool_type { TOOL_TEXT, TOOL_NUMBER, TOOL_BYTES, TOOL_BOOLEAN };
@@ -89,7 +90,7 @@ struct tool_table {
 	struct libscols_table *scols;
 };
 
-/* The options of every table: where getopt_long() gives one of these, tool_table_option() takes it. */
+/* The options of every table: where getopt_long() gives one of these, tool_table_option() takes it, and gives 1. */
 #define TOOL_TABLE_SHORT "bJno:"
 #define TOOL_TABLE_LONG                                                                               \
 	{ "bytes", no_argument, NULL, 'b' }, { "json", no_argument, NULL, 'J' },                      \
@@ -102,7 +103,7 @@ struct tool_table_options {
 	int json, bytes, noheadings;
 	const char *output;
 };
-void tool_table_option(struct tool_table_options *options, int option, const char *argument);
+int tool_table_option(struct tool_table_options *options, int option, const char *argument);
 void tool_table_usage(void);
 void tool_columns_usage(const struct tool_column *columns, size_t count);
 
@@ -118,8 +119,26 @@ int tool_table_end(struct tool_table *t);
 /* Forget it. */
 void tool_table_drop(struct tool_table *t);
 
-/* A command whose only options are those of tables: shows what is read of the region without joining it. */
-int tool_inspect(int argc, char **argv, int (*usage)(void),
-		 int (*show)(struct sas_inspect *inspect, const struct tool_table_options *options));
+/* A table of what the library lists. */
+struct tool_lister {
+	const char *name;               /* in JSON */
+	const struct tool_column *columns;
+	size_t count, size;             /* columns; bytes of an entry */
+	tool_cell cell;
+	tool_list list;
+};
+/* All of it; gives the exit status. */
+int tool_table_list(const struct tool_lister *lister, const struct tool_table_options *options, void *arg);
+
+/* A command that shows what is read of a region without joining it. */
+struct tool_view {
+	int (*usage)(void);
+	int (*show)(struct sas_inspect *inspect, const char *path, const struct tool_table_options *options);
+	/* NULL: the options of tables alone. Else all of them, and who takes the others: 0, or -1 with a message. */
+	const char *shorts;
+	const struct option *longs;
+	int (*take)(int option, const char *argument);
+};
+int tool_inspect(int argc, char **argv, const struct tool_view *view);
 
 #endif
