@@ -218,6 +218,11 @@ static int linux_madvise(void *address, size_t size, int advice)
 	return UNINTERRUPTED(madvise(address, size, advice));
 }
 
+static int linux_munlock(const void *address, size_t size)
+{
+	return UNINTERRUPTED(munlock(address, size));
+}
+
 static int linux_membarrier(int command)
 {
 	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
@@ -302,6 +307,7 @@ const struct sas_port sas_port_linux = {
 	.mprotect = linux_mprotect,
 	.msync = linux_msync,
 	.madvise = linux_madvise,
+	.munlock = linux_munlock,
 	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,

@@ -43,6 +43,7 @@ struct sas_port {
 	int (*mprotect)(void *address, size_t size, int protection);
 	int (*msync)(void *address, size_t size, int flags);
 	int (*madvise)(void *address, size_t size, int advice);                         /* (h) */
+	int (*munlock)(const void *address, size_t size);
 	int (*membarrier)(int command);                 /* MEMBARRIER_CMD_... */
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	int (*fsetxattr)(int fd, const char *name, const void *value, size_t size);

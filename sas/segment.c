@@ -187,6 +187,7 @@ static const char *cause(int error)
 	case -EPERM: return "its owner, group or mode differ from those of " SAS_ANCHOR_NAME;
 	case -ELOOP: return "it is a symbolic link";
 	case -ESTALE: return "the region's directory has gone";
+	case -EAGAIN: return "the process locks all of its memory (mlockall), and RLIMIT_MEMLOCK is too small for a segment";
 	default: return strerror(-error);
 	}
 }
