@@ -45,6 +45,7 @@ command getfattr attr option
 command mandoc mandoc option
 command valgrind valgrind option
 command cmake cmake option
+command clang clang option
 command xz xz-utils build
 ROWS
 	test "$1" = aarch64 && cat <<'ROWS'

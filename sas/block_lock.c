@@ -60,15 +60,13 @@ int sas_block_lock_raw(struct sas_region *r)
 int sas_block_trylock_raw(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
-	int error = pthread_mutex_trylock(&h->block_lock);
+	int died, error = sas_run_trylock(&h->block_lock, &died);
 
-	if (error == EOWNERDEAD) {
-		error = pthread_mutex_consistent(&h->block_lock);
+	if (died)
 		mark_dirty(h);
-	}
 	if (!error)
 		sas_rank_take(SAS_RANK_BLOCK);
-	return -error;
+	return error;
 }
 
 void sas_block_unlock_raw(struct sas_region *r)

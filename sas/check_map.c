@@ -145,6 +145,7 @@ static void check_fixed_seen(struct sas_check *c, uint64_t n)
 struct map_walk {
 	uint64_t n;             /* the segment */
 	uint64_t head;          /* the next head of a tile */
+	int hollow;             /* the tile was never used: its other entries are 0 */
 	int own_map;            /* its own map was seen in it */
 	uint64_t never, never_end;      /* bytes never used that are still to be looked at */
 };
@@ -198,9 +199,11 @@ static int check_head(struct sas_check *c, struct map_walk *walk, uint64_t unit,
 	if (!sas_inspect_fits(unit, size / SAS_M_UNIT, entry)) {
 		report_entry(c, walk->n, unit, "no tile can begin so", entry);
 		walk->head = unit + 1;
+		walk->hollow = 0;
 		return 0;
 	}
 	walk->head = unit + sas_entry_units(entry);
+	walk->hollow = sas_entry_state(entry) == SAS_M_NEVER;
 	bytes = sas_entry_units(entry) * SAS_M_UNIT;
 	if (sas_entry_state(entry) == SAS_M_NEVER)
 		return add_never(c, walk, from, bytes);
@@ -224,6 +227,8 @@ static int check_window(struct sas_check *c, struct map_walk *walk, uint64_t fir
 			error = check_head(c, walk, first + i, entry);
 		else if (sas_entry_state(entry) == SAS_M_USED)
 			report_entry(c, walk->n, first + i, "a block inside of another tile", entry);
+		else if (walk->hollow && entry)
+			report_entry(c, walk->n, first + i, "inside of space that was never used", entry);
 	}
 	return error;
 }

@@ -166,13 +166,23 @@ static struct sas_m_record *next_record(struct sas_region *r, struct sas_m_log *
 	return record;
 }
 
+static int overlaps(const struct sas_region *r, const struct sas_m_log *log, const struct sas_m_record *record)
+{
+	uint64_t at = (uintptr_t)log - r->memory;
+
+	return record->where < at + SAS_M_LOG_SIZE && at < record->where + record->length;
+}
+
 /* Durable with the fence of end(). */
-static int restore(struct sas_region *r, const struct sas_m_record *record)
+static int restore(struct sas_region *r, const struct sas_m_log *log, const struct sas_m_record *record)
 {
 	int error;
 
 	if (record->length == 0)
 		return 0;
+	/* Nobody writes such a record, and it would change what is being read. */
+	if (overlaps(r, log, record))
+		return sas_fail(EUCLEAN, "%s: an intent record is about the log that it is in", r->path);
 	for (uint64_t n = sas_segment_of(r, record->where); n <= sas_segment_of(r, record->where + record->length - 1); n++)
 		if (!sas_segment_present(r, n))
 			return sas_fail(EUCLEAN, "%s: an intent record names segment %llu, which does not exist", r->path,
@@ -184,15 +194,15 @@ static int restore(struct sas_region *r, const struct sas_m_record *record)
 	return sas_write_back(r, sas_at(r, record->where), record->length);
 }
 
-static int replay_one(struct sas_region *r, const struct sas_m_record *record, uint32_t state)
+static int replay_one(struct sas_region *r, const struct sas_m_log *log, const struct sas_m_record *record, uint32_t state)
 {
 	uint32_t order;
 
 	switch (record->type) {
 	case SAS_M_RECORD_UNDO:
-		return state == SAS_M_LOG_ACTIVE ? restore(r, record) : 0;
+		return state == SAS_M_LOG_ACTIVE ? restore(r, log, record) : 0;
 	case SAS_M_RECORD_REDO:
-		return state == SAS_M_LOG_COMMITTED ? restore(r, record) : 0;
+		return state == SAS_M_LOG_COMMITTED ? restore(r, log, record) : 0;
 	case SAS_M_RECORD_REINDEX:
 		return sas_block_reindex(r, record->where);
 	case SAS_M_RECORD_ALLOC:
@@ -218,7 +228,7 @@ static int replay(struct sas_region *r, struct sas_m_log *log, uint32_t state)
 	while ((record = next_record(r, log, &at)))
 		records[count++] = record;
 	for (unsigned i = 0; i < count && !error; i++)
-		error = replay_one(r, records[state == SAS_M_LOG_ACTIVE ? count - 1 - i : i], state);
+		error = replay_one(r, log, records[state == SAS_M_LOG_ACTIVE ? count - 1 - i : i], state);
 	return error;
 }
 
@@ -261,7 +271,7 @@ static int apply_redo(struct sas_region *r, struct sas_m_log *log)
 
 	while (!error && (record = next_record(r, log, &at)))
 		if (record->type == SAS_M_RECORD_REDO)
-			error = restore(r, record);
+			error = restore(r, log, record);
 	return error;
 }
 

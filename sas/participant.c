@@ -59,7 +59,7 @@ static void give_up(struct sas_membership *m)
 	sas_epoch_end_slot(m->run, m->slot);
 	sas_run_page_give_all(m->run, m->slot + 1);
 	sas_store_release_u32(&slot->state, SAS_RUN_FREE);
-	pthread_mutex_unlock(&slot->life);
+	sas_run_unlock(&slot->life);
 	sas_run_drop(m->run);
 	memset(m, 0, sizeof *m);
 }
@@ -157,14 +157,9 @@ static int claim_thread_slot(struct sas_region *r, uint32_t *number)
 
 	for (uint32_t i = 0; i < top && i < logs; i++) {
 		struct sas_run_thread *slot = &r->run->threads[i];
-		int error;
+		int died;
 
-		if (sas_load_acquire_u32(&slot->state) != SAS_RUN_FREE)
-			continue;
-		error = pthread_mutex_trylock(&slot->life);
-		if (error == EOWNERDEAD)
-			error = pthread_mutex_consistent(&slot->life);
-		if (error)
+		if (sas_load_acquire_u32(&slot->state) != SAS_RUN_FREE || sas_run_trylock(&slot->life, &died) != 0)
 			continue;
 		*number = i;
 		return 0;

@@ -238,6 +238,11 @@ static int linux_get_mempolicy(int *mode, unsigned long *nodes, unsigned long bi
 	return UNINTERRUPTED((int)syscall(SYS_get_mempolicy, mode, nodes, bits, address, flags));
 }
 
+static int linux_munlock(const void *address, size_t size)
+{
+	return UNINTERRUPTED(munlock(address, size));
+}
+
 static int linux_membarrier(int command)
 {
 	return UNINTERRUPTED((int)syscall(SYS_membarrier, command, 0, 0));
@@ -330,6 +335,7 @@ const struct sas_port sas_port_linux = {
 	.madvise = linux_madvise,
 	.mbind = linux_mbind,
 	.get_mempolicy = linux_get_mempolicy,
+	.munlock = linux_munlock,
 	.membarrier = linux_membarrier,
 	.fgetxattr = linux_fgetxattr,
 	.fsetxattr = linux_fsetxattr,

@@ -46,6 +46,7 @@ struct sas_port {
 	int (*madvise)(void *address, size_t size, int advice);                         /* (h) */
 	int (*mbind)(void *address, size_t size, int mode, const unsigned long *nodes, unsigned long bits, unsigned flags);     /* (h) */
 	int (*get_mempolicy)(int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags);    /* (h) */
+	int (*munlock)(const void *address, size_t size);
 	int (*membarrier)(int command);                 /* MEMBARRIER_CMD_... */
 	ssize_t (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	int (*fsetxattr)(int fd, const char *name, const void *value, size_t size);

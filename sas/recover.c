@@ -60,19 +60,17 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 static int try_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
-	int error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
+	int died, error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 
 	if (!used && !sas_lease_lists_any(slot))
 		return 0;
-	error = pthread_mutex_trylock(&slot->life);
-	if (error == EBUSY)
+	error = sas_run_trylock(&slot->life, &died);
+	if (error == -EBUSY)
 		return 0;
-	if (error == EOWNERDEAD)
-		error = pthread_mutex_consistent(&slot->life);
 	if (error)
-		return sas_fail(error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(error));
+		return sas_fail(-error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(-error));
 	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : sas_lease_recover(r, number);
-	pthread_mutex_unlock(&slot->life);
+	sas_run_unlock(&slot->life);
 	return error < 0 ? error : used;
 }
 
@@ -86,7 +84,7 @@ static int await_holder(struct sas_region *r)
 	uint64_t owner = sas_load_acquire_u64(&h->dirty_owner), number = (owner & 0xffffffffU) - 1;
 	struct sas_run_thread *slot;
 	uint64_t until;
-	int error;
+	int died, error;
 
 	if (owner == 0 || number >= sas_load_acquire_u32(&h->thread_top))
 		return 0;
@@ -95,14 +93,12 @@ static int await_holder(struct sas_region *r)
 	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED || slot->lives != (uint32_t)(owner >> 32))
 		return 0;
 	until = sas_port->now_ns() + 1000000000U;
-	while ((error = pthread_mutex_trylock(&slot->life)) == EBUSY && sas_port->now_ns() < until)
+	while ((error = sas_run_trylock(&slot->life, &died)) == -EBUSY && sas_port->now_ns() < until)
 		sched_yield();
-	if (error == EOWNERDEAD)
-		error = pthread_mutex_consistent(&slot->life);
 	if (error)
 		return sas_fail(EAGAIN, "%s: a thread died with the block lock, but its end is not over: %s", r->path,
-				strerror(error));
-	pthread_mutex_unlock(&slot->life);
+				strerror(-error));
+	sas_run_unlock(&slot->life);
 	return 0;
 }
 
@@ -170,17 +166,15 @@ int sas_recover_holds(struct sas_region *r)
 
 	for (uint32_t i = 0; i < top; i++) {
 		struct sas_run_thread *slot = &r->run->threads[i];
-		int error = is_dead(slot) ? pthread_mutex_trylock(&slot->life) : EBUSY;
+		int died;
 
-		if (error == EOWNERDEAD)
-			error = pthread_mutex_consistent(&slot->life);
-		if (error)
+		if (!is_dead(slot) || sas_run_trylock(&slot->life, &died) != 0)
 			continue;
 		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED) {
 			sas_hold_recover(r->run, i);
 			count++;
 		}
-		pthread_mutex_unlock(&slot->life);
+		sas_run_unlock(&slot->life);
 	}
 	return count;
 }

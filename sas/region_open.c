@@ -82,7 +82,8 @@ static void *reserve_at(uintptr_t address, uint64_t size, int fixed)
 	return p;
 }
 
-/* Under ulimit -v there may be no room for the whole range: then each segment is mapped where nothing is. */
+/* Under ulimit -v, or where all memory is to be locked and that is limited, there may be no room for the whole range: then
+ * each segment is mapped where nothing is. */
 static int reserve(struct sas_region *r)
 {
 	uint64_t size = r->end - r->base;
@@ -102,6 +103,8 @@ static int reserve(struct sas_region *r)
 	if (!r->reserved)
 		return 0;
 	sas_port->madvise(p, size, MADV_DONTDUMP);
+	/* After mlockall(MCL_FUTURE) it would count as locked; what is mapped over it is locked all the same. */
+	sas_port->munlock(p, size);
 	return 0;
 }
 

@@ -49,46 +49,69 @@ int sas_run_make_lock(pthread_mutex_t *lock)
 }
 
 /*
- * No wait is without an end. The kernel and glibc together can lose the wake-up of a robust mutex: the holder gives it
- * back and wakes one waiter, takes it again at once, without the mark that others wait; if that waiter is killed before it sets
- * the mark again, the next give-back wakes nobody. So each waiter looks again every few milliseconds, and sets the mark.
+ * When a thread dies, the kernel marks the locks in its list, and the one that it was just taking or giving back, if the word has
+ * its number: which may be that of a living holder in another pid namespace. (Each container has a process 1.) So who finds a lock
+ * held does not call pthread_mutex_..., but waits for the word to change; and who gives it back wakes others afterwards.
+ */
+static uint32_t *word_of(const pthread_mutex_t *lock)
+{
+	return (uint32_t *)(uintptr_t)&lock->__data.__lock;
+}
+
+int sas_run_is_held(const pthread_mutex_t *lock)
+{
+	uint32_t word = __atomic_load_n(word_of(lock), __ATOMIC_ACQUIRE);
+
+	return (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED);
+}
+
+int sas_run_trylock(pthread_mutex_t *lock, int *died)
+{
+	int error = sas_run_is_held(lock) ? EBUSY : pthread_mutex_trylock(lock);
+
+	*died = error == EOWNERDEAD;
+	return *died ? -pthread_mutex_consistent(lock) : -error;
+}
+
+/*
+ * No wait is without an end. Who is woken takes the lock without the mark that others wait, and may be killed before it sets
+ * that; then the next give-back wakes nobody. So each waiter looks again every few milliseconds.
  */
 #define LOOK_AGAIN_NS 5000000
 
-static int wait_for(pthread_mutex_t *lock)
+static void wait_for(const pthread_mutex_t *lock)
 {
-#ifdef __SANITIZE_THREAD__
-	/* gcc's ThreadSanitizer does not see a lock that pthread_mutex_clocklock() takes from the dead. */
-	sched_yield();
-	return pthread_mutex_trylock(lock);
-#else
-	struct timespec until;
+	uint32_t *word = word_of(lock), seen = __atomic_load_n(word, __ATOMIC_RELAXED), marked = seen | FUTEX_WAITERS;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_AGAIN_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
-#endif
+	if (!(seen & FUTEX_TID_MASK) || (seen & FUTEX_OWNER_DIED))
+		return;
+	if (seen == marked || __atomic_compare_exchange_n(word, &seen, marked, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		sas_port->futex_wait(word, marked, LOOK_AGAIN_NS);
 }
 
 int sas_run_lock(pthread_mutex_t *lock, int *died)
 {
-	int error = pthread_mutex_trylock(lock);
+	int error = sas_run_trylock(lock, died), waited = error == -EBUSY;
 
-	while (error == EBUSY || error == ETIMEDOUT)
-		error = wait_for(lock);
-	*died = error == EOWNERDEAD;
-	if (*died)
-		error = pthread_mutex_consistent(lock);
-	return -error;
+	while (error == -EBUSY) {
+		wait_for(lock);
+		error = sas_run_trylock(lock, died);
+	}
+	if (!error && waited)   /* others may wait as well */
+		__atomic_fetch_or(word_of(lock), FUTEX_WAITERS, __ATOMIC_RELAXED);
+	return error;
 }
 
 void sas_run_unlock(pthread_mutex_t *lock)
 {
+	uint32_t *word = word_of(lock);
+	int waited = (__atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_WAITERS) != 0;
+
+	if (waited)
+		__atomic_fetch_and(word, ~(uint32_t)FUTEX_WAITERS, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(lock);
+	if (waited)
+		sas_port->futex_wake(word, 1);
 }
 
 int sas_run_grow_lock(struct sas_region *r)
@@ -251,13 +274,6 @@ static int usable(const struct sas_region *r, const struct sas_run *run, uint64_
 	       h->generation == r->anchor.generation && h->device == run->device && h->inode == run->inode &&
 	       is_sound(&h->table_lock) && is_sound(&h->block_lock) && is_sound(&h->grow_lock) &&
 	       is_sound(&h->sync_lock) && slots_sound(run, file_size);
-}
-
-int sas_run_is_held(const pthread_mutex_t *lock)
-{
-	uint32_t word = (uint32_t)__atomic_load_n(&lock->__data.__lock, __ATOMIC_ACQUIRE);
-
-	return (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED);
 }
 
 /* A lock that is held in a file in which nobody lives would never be given back. The two disagree, so nothing is touched. */

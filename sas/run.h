@@ -196,6 +196,8 @@ int sas_run_show(struct sas_region *r, int on);
 /* A robust lock of the header; *died when its last owner did. -errno. */
 int sas_run_make_lock(pthread_mutex_t *lock);
 int sas_run_lock(pthread_mutex_t *lock, int *died);
+/* -EBUSY: somebody holds it. Life mutexes as well. */
+int sas_run_trylock(pthread_mutex_t *lock, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
 /* Does a living thread hold it? By its first word, the futex, which the kernel marks when the owner dies. */
 int sas_run_is_held(const pthread_mutex_t *lock);

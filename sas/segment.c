@@ -209,6 +209,7 @@ static const char *cause(struct sas_region *r, uint64_t n, int error, struct sas
 	case -ELOOP: return "it is a symbolic link";
 	case -ESTALE: return "the region's directory has gone";
 	case -EOPNOTSUPP: return "it cannot be mapped as persistent memory (MAP_SYNC)";
+	case -EAGAIN: return "the process locks all of its memory (mlockall), and RLIMIT_MEMLOCK is too small for a segment";
 	default: return strerror(-error);
 	}
 }

@@ -228,7 +228,7 @@ void image_destroy(struct image *m)
 	m->table = NULL;
 }
 
-/* Of the bytes that the file has, not of its holes. */
+/* Of the bytes that the file has, and of where its holes are; how many blocks it takes changes when the kernel likes. */
 static uint64_t hash_file(int fd, const struct stat *st)
 {
 	static uint8_t buffer[1UL << 20];
@@ -237,19 +237,16 @@ static uint64_t hash_file(int fd, const struct stat *st)
 	uint64_t hash = sas_hash64(sum, sizeof(sum));
 	off_t at = 0;
 
-	while (at < st->st_size) {
-		ssize_t got;
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		off_t size = lseek(fd, at, SEEK_HOLE) - at;
+		ssize_t got = pread(fd, buffer, size < (off_t)sizeof(buffer) ? (size_t)size : sizeof(buffer), at);
 
-		at = lseek(fd, at, SEEK_DATA);
-		if (at < 0)
-			break;
-		got = pread(fd, buffer, sizeof(buffer), at);
 		if (got <= 0)
 			die("reading");
-		hash ^= sas_hash64(buffer, (size_t)got) + (uint64_t)at * 0x9E3779B97F4A7C15UL;
+		hash ^= sas_hash64(buffer, (size_t)got) + ((uint64_t)at ^ (uint64_t)got << 32) * 0x9E3779B97F4A7C15UL;
 		at += got;
 	}
-	return hash + (uint64_t)st->st_blocks;
+	return hash;
 }
 
 uint64_t image_fingerprint(const char *path)

@@ -98,6 +98,10 @@ START_TEST(check_finds_broken_tiles)
 	ck_assert_int_eq(check_store(m.path), 0);
 	image_entry(&m, 1, 256, SAS_M_NEVER, 9, 0); /* goes beyond the segment */
 	expect_bad(&m, "SAS00000.DAT", "no tile can begin so");
+	image_entry(&m, 1, 256, SAS_M_NEVER, 8, 0);
+	ck_assert_int_eq(check_store(m.path), 0);
+	image_entry(&m, 1, 300, SAS_M_FREED, 2, 0); /* a lease that ends makes units of it again */
+	ck_assert_int_eq(expect_bad(&m, "SAS00000.DAT", "inside of space that was never used"), 1);
 	image_destroy(&m);
 }
 END_TEST

@@ -12,7 +12,7 @@ command -v nm > /dev/null || skip "there is no nm"
 
 calls='access|chmod|chown|close|creat|fallocate|fchmod|fchmodat|fchown|fcntl|fdatasync|fgetxattr|flock|fopen
 fsetxattr|fstat|fstatat|fstatfs|fsync|ftruncate|get_mempolicy|getdents|getrandom|link|linkat|lseek|lstat|madvise|mbind|mkdir
-mkdirat|mmap|mprotect|mremap|msync|munmap|open|openat|opendir|posix_fallocate|pread|preadv|pwrite|pwritev|read
+mkdirat|mmap|mprotect|mremap|msync|munlock|munmap|open|openat|opendir|posix_fallocate|pread|preadv|pwrite|pwritev|read
 readdir|rename|renameat|rmdir|stat|statfs|statvfs|sync_file_range|truncate|unlink|unlinkat|write'
 calls=$(printf '%s' "$calls" | tr '\n' '|')
 
