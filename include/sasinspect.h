@@ -35,6 +35,7 @@ typedef struct SASParticipantInfo {
 	uint32_t alive;                 /* 1 yes, 0 dead and not yet recovered */
 	uint32_t readOnly;
 	uint64_t joinedAt;              /* seconds since 1970 */
+	uint64_t pidNamespace;          /* in which pid is its number: inode of /proc/PID/ns/pid, 0 unknown */
 } SASParticipantInfo;
 
 /* A thread that has a slot. The counters are the slot's: they go on through the threads that had it one after the other. */

@@ -550,6 +550,7 @@ static void describe_participant(const struct run_copy *copy, uint32_t slot, str
 	info->generation = process->generation;
 	info->readOnly = process->read_only;
 	info->joinedAt = process->joined_at;
+	info->pidNamespace = process->pid_namespace;
 	for (uint32_t t = 0; t < copy->header.thread_top.word; t++) {
 		const struct sas_run_thread *thread = &copy->run.threads[t];
 

@@ -10,8 +10,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <sasinspect.h>
 #include <sassim.h>
 #include "lock_help.h"
 #include "sas/lock_table.h"
@@ -117,6 +119,25 @@ START_TEST(waiter_takes_over_from_dead_holder_of_another_namespace)
 }
 END_TEST
 
+/* This process and two others, each in a pid namespace of its own. */
+static void namespaces_are_shown(void)
+{
+	SASInspect_t in = SASInspectOpen(store);
+	SASParticipantInfo p[4];
+	struct stat st;
+
+	ck_assert_ptr_nonnull(in);
+	ck_assert_int_eq(SASInspectListParticipants(in, p, 4), 3);
+	ck_assert_uint_ne(p[0].pidNamespace, p[1].pidNamespace);
+	ck_assert_uint_ne(p[0].pidNamespace, p[2].pidNamespace);
+	ck_assert_uint_ne(p[1].pidNamespace, p[2].pidNamespace);
+	ck_assert_int_eq(stat("/proc/self/ns/pid", &st), 0);
+	for (int i = 0; i < 3; i++)
+		if ((pid_t)p[i].pid == getpid())
+			ck_assert_uint_eq(p[i].pidNamespace, st.st_ino);
+	SASInspectClose(in);
+}
+
 /* Two processes 1: what one holds is not the other's, and goes when its holder goes. */
 START_TEST(processes_of_the_same_number_are_told_apart)
 {
@@ -135,6 +156,7 @@ START_TEST(processes_of_the_same_number_are_told_apart)
 	ck_assert_uint_eq(locks[0].pid, 1);
 	ck_assert_uint_eq(locks[1].pid, 1);
 	ck_assert_uint_ne(locks[0].slot, locks[1].slot);
+	namespaces_are_shown();
 	agent_kill(&one);
 	ck_assert_int_eq(agent_take(&two, at(1), WRITE, LATE_MS), 0);
 	ck_assert_int_eq(agent_held(&two, at(2)), (int)WRITE);

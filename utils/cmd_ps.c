@@ -12,7 +12,7 @@
 enum {
 	PS_PID, PS_TID, PS_STATE, PS_GENERATION, PS_READONLY, PS_JOINED, PS_PROCESS, PS_SLOT, PS_HELD, PS_HOLDS, PS_WAITS,
 	PS_MODE, PS_SINCE, PS_ALLOCATIONS, PS_FREES, PS_LOCKWAITS, PS_FAULTS, PS_RECOVERIES, PS_EPOCH, PS_DEFERRED,
-	PS_RECLAIMED
+	PS_RECLAIMED, PS_NAMESPACE
 };
 static const struct tool_column columns[] = {
 	[PS_PID] = { "PID", TOOL_NUMBER, "process id, in its own namespace" },
@@ -36,6 +36,7 @@ static const struct tool_column columns[] = {
 	[PS_EPOCH] = { "EPOCH", TOOL_BOOLEAN, "inside a critical section of epochs" },
 	[PS_DEFERRED] = { "DEFERRED", TOOL_NUMBER, "given up under epochs" },
 	[PS_RECLAIMED] = { "RECLAIMED", TOOL_NUMBER, "of that, freed since" },
+	[PS_NAMESPACE] = { "PIDNS", TOOL_NUMBER, "its pid namespace, as lsns(8) numbers them" },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -103,6 +104,7 @@ static void process_cell(size_t column, char text[TOOL_CELL], const struct row *
 	case PS_READONLY: strcpy(text, p && p->readOnly ? "1" : "0"); break;
 	case PS_JOINED: tool_time_text(text, p ? p->joinedAt : 0); break;
 	case PS_PROCESS: tool_number_text(text, t ? t->process : p->slot); break;
+	case PS_NAMESPACE: tool_number_text(text, p ? p->pidNamespace : 0); break;
 	}
 }
 
