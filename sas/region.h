@@ -105,7 +105,7 @@ struct sas_note {
 };
 
 /* What calls of some nanoseconds read first. */
-#define SAS_NOTES 8
+#define SAS_NOTES 4
 struct sas_here {
 	int depth;                      /* the thread is inside a library call */
 	struct sas_note notes[SAS_NOTES];
