@@ -167,7 +167,7 @@ plant fence-left-out persist.c '/^int sas_persist(/,/^}/ s/^\tsas_fence(r);//' \
 
 # The anchor of a region that is reset goes before the names of its segments have gone for good.
 plant removal-unsynced region_remove.c '/^static int delete_files(/,/^}/ s/^\t\terror = sas_port->fsync(dir);/\t\terror = 0;/' \
-	crash_power '6 3' 'holds no region' normal
+	crash_power '1 2' 'holds no region'
 
 # The bytes that an intent changed are not synced before its log forgets them.
 plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!error/\twhile (0/' \

@@ -128,7 +128,9 @@ static void step_through(struct power *p, struct watch *w)
 		if (event == WATCH_STOPPED || event == WATCH_GONE)
 			break;
 		if (event == WATCH_CALL) {
-			int early = w->call.number == PROMISE_SETTLED || disk_draw(&p->disk, p->size.rarity * 2) == 0;
+			/* A reset is short and rare: all of it. */
+			int early = w->call.number == PROMISE_SETTLED || p->promises->resetting ||
+				    disk_draw(&p->disk, p->size.rarity * 2) == 0;
 
 			if (early)
 				cut(p);

@@ -362,14 +362,14 @@ void promise_work(struct scene *s, struct promises *p, const char *path)
 	for (unsigned i = 0; i < p->calls; i++) {
 		unsigned n = draw(p, 100);
 
-		if (n < 40) {
+		if (i == p->calls / 2) {
+			do_reset(s, p, region);
+		} else if (n < 40) {
 			do_alloc(s, p, region);
 		} else if (n < 62) {
 			do_free(s, p, region);
-		} else if (n < 69) {
-			do_change(s, p);
 		} else if (n < 70) {
-			do_reset(s, p, region);
+			do_change(s, p);
 		} else if (n < 78) {
 			do_sync(s, p, region);
 		} else if (n < 84) {
