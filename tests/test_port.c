@@ -103,7 +103,8 @@ START_TEST(calls_that_fail_give_minus_errno)
 	ck_assert_int_eq(sas_port->madvise(aligned + 1, 1, MADV_NORMAL), -EINVAL);
 	ck_assert_int_eq(sas_port->mbind(aligned + 1, 1, 0, NULL, 0, 0), -EINVAL);
 	ck_assert_int_eq(sas_port->get_mempolicy(NULL, NULL, 0, NULL, ~0UL), -EINVAL);
-	ck_assert_int_eq(sas_port->munlock((void *)-4096UL, 8192), -EINVAL);
+	if (!HELP_SANITIZED)    /* whose munlock() does nothing */
+		ck_assert_int_eq(sas_port->munlock((void *)-4096UL, 8192), -EINVAL);
 	ck_assert_int_eq(sas_port->fgetxattr(-1, "user.x", &byte, 1), -EBADF);
 	ck_assert_int_eq(sas_port->fsetxattr(-1, "user.x", &byte, 1), -EBADF);
 	ck_assert_int_eq(sas_port->getdents64(fd, &byte, 1), -ENOTDIR);
