@@ -36,6 +36,13 @@ expect_like()
 	grep -Eq -e "$2" said || { complain "$3: nothing like \"$2\" in:"; cat said; }
 }
 
+# poke FILE OFFSET: turn over the bits of one byte
+poke()
+{
+	local byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf "\\x$(printf %02x $((byte ^ 0x5a)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # Bytes, sizes, space, modes and times of all files, and of the directory.
 fingerprint() { (cd "$1" && stat -c '%n %s %b %a %u %g %y %z' -- . * && sha256sum -- *) | sha256sum; }
 
