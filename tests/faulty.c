@@ -14,11 +14,15 @@ const char *const entry_names[ENTRY_COUNT] = {
 };
 
 struct fault *fault;
+static __thread int is_ours;
 
 static int strikes(enum entry entry)
 {
-	long index = fault->counts[entry]++;
+	long index;
 
+	if (!is_ours)
+		return 0;
+	index = fault->counts[entry]++;
 	return fault->armed && fault->entry == (int)entry &&
 	       (fault->on ? index >= fault->index : index == fault->index);
 }
@@ -64,16 +68,21 @@ static int fail_msync(void *address, size_t size, int flags)
 	return strikes(ENTRY_msync) ? -fault->error : 0;
 }
 
+static int is_short(void)
+{
+	return fault->error == SHORT_HALF || fault->error == SHORT_BYTE;
+}
+
 static size_t shortened(size_t size)
 {
-	return size > 1 ? size / 2 : size;
+	return fault->error == SHORT_HALF && size > 1 ? size / 2 : size > 0;
 }
 
 static ssize_t fail_pread(int fd, void *buffer, size_t size, uint64_t offset)
 {
 	if (!strikes(ENTRY_pread))
 		return sas_port_linux.pread(fd, buffer, size, offset);
-	if (fault->error != SHORT)
+	if (!is_short())
 		return -fault->error;
 	return sas_port_linux.pread(fd, buffer, shortened(size), offset);
 }
@@ -82,7 +91,7 @@ static ssize_t fail_pwrite(int fd, const void *buffer, size_t size, uint64_t off
 {
 	if (!strikes(ENTRY_pwrite))
 		return sas_port_linux.pwrite(fd, buffer, size, offset);
-	if (fault->error != SHORT)
+	if (!is_short())
 		return -fault->error;
 	return sas_port_linux.pwrite(fd, buffer, shortened(size), offset);
 }
@@ -91,6 +100,7 @@ static struct sas_port port;
 
 void faulty_install(void)
 {
+	is_ours = 1;
 	fault = mmap(NULL, sizeof *fault, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (fault == MAP_FAILED)
 		_exit(3);
@@ -108,36 +118,40 @@ void faulty_install(void)
 }
 
 const struct faults_of faults_of[] = {
-	{ ENTRY_openat, { EMFILE, EACCES, EIO, EROFS, ENOSPC, ENOMEM } },
+	{ ENTRY_openat, { EMFILE, EACCES, EIO, EROFS, ENOSPC, ENOMEM, EDQUOT } },
 	{ ENTRY_close, { EIO } },
 	{ ENTRY_fstat, { EIO, ENOMEM } },
 	{ ENTRY_fstatat, { EIO, EACCES } },
 	{ ENTRY_fstatfs, { EIO } },
-	{ ENTRY_pread, { EIO, SHORT } },
-	{ ENTRY_pwrite, { ENOSPC, EIO, EDQUOT, SHORT } },
-	{ ENTRY_ftruncate, { EIO, EFBIG, EACCES } },
-	{ ENTRY_fallocate, { ENOSPC, EDQUOT, EIO, EOPNOTSUPP } },
+	{ ENTRY_pread, { EIO, ENOMEM, SHORT_HALF, SHORT_BYTE } },
+	{ ENTRY_pwrite, { ENOSPC, EIO, EDQUOT, EFBIG, SHORT_HALF, SHORT_BYTE } },
+	{ ENTRY_ftruncate, { EIO, EFBIG, EACCES, ENOSPC, EDQUOT } },
+	{ ENTRY_fallocate, { ENOSPC, EDQUOT, EIO, EFBIG, EOPNOTSUPP } },
 	{ ENTRY_lseek, { EIO } },
-	{ ENTRY_fsync, { EIO, ENOSPC } },
-	{ ENTRY_fdatasync, { EIO } },
-	{ ENTRY_linkat, { EIO, ENOSPC, EDQUOT, EACCES, ENOENT } },
+	{ ENTRY_fsync, { EIO, ENOSPC, EDQUOT } },
+	{ ENTRY_fdatasync, { EIO, ENOSPC, EDQUOT } },
+	{ ENTRY_linkat, { EIO, ENOSPC, EDQUOT, EACCES, EROFS, ENOENT } },
 	{ ENTRY_unlinkat, { EIO, EACCES, EROFS } },
-	{ ENTRY_mkdirat, { EACCES } },
-	{ ENTRY_fchmod, { EIO, EACCES } },
-	{ ENTRY_fchown, { EPERM } },
+	{ ENTRY_mkdirat, { EACCES, EROFS, ENOSPC, EDQUOT } },
+	{ ENTRY_fchmod, { EIO, EACCES, EROFS } },
+	{ ENTRY_fchown, { EPERM, EDQUOT } },
 	{ ENTRY_flock, { EIO, ENOLCK } },
 	{ ENTRY_ofd_lock, { ENOLCK, EAGAIN } },
 	{ ENTRY_ofd_test, { EIO } },
 	{ ENTRY_mmap, { ENOMEM, EAGAIN, EACCES } },
 	{ ENTRY_munmap, { ENOMEM } },
 	{ ENTRY_mprotect, { ENOMEM } },
-	{ ENTRY_msync, { EIO } },
+	{ ENTRY_msync, { EIO, ENOMEM } },
+	{ ENTRY_sync_file_range, { EIO, ENOSPC } },
 	{ ENTRY_madvise, { EINVAL, ENOMEM } },
-	{ ENTRY_mbind, { EPERM, ENOSYS, EINVAL } },
+	{ ENTRY_mbind, { EPERM, ENOSYS, EINVAL, ENOMEM } },
 	{ ENTRY_get_mempolicy, { EPERM, ENOSYS } },
+	{ ENTRY_munlock, { ENOMEM } },
+	{ ENTRY_membarrier, { EPERM, ENOSYS } },
+	{ ENTRY_futex_wait, { EINTR } },        /* all others begin again in the port */
 	{ ENTRY_fgetxattr, { EIO, EOPNOTSUPP } },
-	{ ENTRY_fsetxattr, { ENOSPC, EOPNOTSUPP } },
-	{ ENTRY_getdents64, { EIO } },
+	{ ENTRY_fsetxattr, { ENOSPC, EDQUOT, EOPNOTSUPP } },
+	{ ENTRY_getdents64, { EIO, ENOMEM } },
 };
 
 const size_t faults_of_count = sizeof faults_of / sizeof faults_of[0];

@@ -34,6 +34,10 @@
 	X(int, get_mempolicy, (int *mode, unsigned long *nodes, unsigned long bits, const void *address, unsigned long flags), \
 	  (mode, nodes, bits, address, flags))                                                     \
 	X(ssize_t, fgetxattr, (int fd, const char *name, void *value, size_t size), (fd, name, value, size)) \
+	X(int, sync_file_range, (int fd, uint64_t offset, uint64_t size), (fd, offset, size))      \
+	X(int, munlock, (const void *address, size_t size), (address, size))                       \
+	X(int, membarrier, (int command), (command))                                               \
+	X(int, futex_wait, (const uint32_t *word, uint32_t expected, uint64_t nanoseconds), (word, expected, nanoseconds)) \
 	X(int, fsetxattr, (int fd, const char *name, const void *value, size_t size),              \
 	  (fd, name, value, size))                                                                 \
 	X(ssize_t, getdents64, (int fd, void *buffer, size_t size), (fd, buffer, size))
@@ -46,8 +50,9 @@ enum entry {
 };
 
 
-/* In place of an error: transfers of half the size. */
-#define SHORT 1000
+/* In place of an error: transfers of half the size, and of one byte. */
+#define SHORT_HALF 1000
+#define SHORT_BYTE 1001
 
 extern struct fault {
 	int armed, entry, error, on;    /* on: all calls from that one on fail */
@@ -56,10 +61,10 @@ extern struct fault {
 } *fault;       /* shared with the children of a run */
 
 extern const char *const entry_names[ENTRY_COUNT];
-extern const struct faults_of { enum entry entry; int errors[7]; } faults_of[];
+extern const struct faults_of { enum entry entry; int errors[9]; } faults_of[];
 extern const size_t faults_of_count;
 
-/* From now on the library works on this port. */
+/* From now on the library works on this port; calls of the thread that says so, and of its children, are counted and fail. */
 void faulty_install(void);
 
 #endif

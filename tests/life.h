@@ -8,6 +8,7 @@
 #include "help.h"
 
 #define LARGE (2 * HELP_SEGMENT)
+#define FREES 300U      /* more than a page of SAS.run names */
 
 struct life {
 	char *store;
@@ -15,6 +16,10 @@ struct life {
 	int failed;                     /* the step gave its failure value */
 	SASRegion_t region;
 	void *small, *half, *large;
+	void *blocks[FREES];            /* to be freed when nobody reads */
+	unsigned count;
+	int classic;                    /* joined by the classic call as well */
+	struct other *other;            /* a thread that holds a lock */
 };
 
 
@@ -24,17 +29,23 @@ void expect(int holds, const char *format, ...) __attribute__((format(printf, 2,
 
 #define ENDS 1          /* it may leave the region half removed, and the handle gone */
 #define MUTE 2          /* gives errno, but no sentence */
-#define JOINS 4         /* not joined before it */
+#define STARTS 4        /* another life begins */
+#define FAULTS 8        /* no call: gives neither */
 
 extern const struct step {
 	const char *name;
 	void (*take)(struct life *l);
+	const char *page;               /* says what errors it may give */
 	int kind;
 } steps[];
 extern const int step_count;
 
-/* All steps before this one; they succeed. */
-void take_until(struct life *l, int step);
+/* The steps from this one to before that one; they succeed. */
+void life_steps(struct life *l, int from, int to);
+/* Those of its life before this one. */
+void life_until(struct life *l, int step);
+/* What the thread holds, and is in, ends; the other thread ends. */
+void life_let_go(struct life *l);
 
 /* Some of them. */
 void life_create(struct life *l);

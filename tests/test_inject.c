@@ -4,25 +4,107 @@
  * life.
  *
  * A run is a child that takes the steps of a life, with one fault in one of them: the n-th call of one entry
- * of the port fails with one error, once or from there on. The step fails with an errno and a sentence, or
- * succeeds because there is another way; it never hangs, crashes or keeps a descriptor; and with the faults
- * gone the region is whole and works.
+ * of the port fails with one error, once or from there on, or transfers less than it should. The step fails with a
+ * sentence and an errno that its page names, or succeeds because there is another way; it never hangs, crashes or
+ * keeps a descriptor, a mapping, a place or a lock; and with the faults gone the same step succeeds, and the region is
+ * whole and works.
  */
 #include <config.h>
 
+#include <ctype.h>
+#include <sasepoch.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "faulty.h"
 #include "life.h"
+#include "lock_help.h"
 #include "sandbox.h"
+#include "sas/region.h"
 
 #define ANCHOR "SAS00000.DAT"
 #define DEADLINE 10     /* seconds that a run may take */
 #define ENOUGH 10       /* runs that went wrong in one entry of the port: the rest of it is left */
+#define KEPT 2          /* pages that a thread keeps until it ends: one for locks, one for deferred frees */
+
+/* --- errors and the pages that promise them */
+
+#define NAMED(error) { error, #error }
+static const struct { int error; const char *name; } names[] = {
+	NAMED(EACCES), NAMED(EAGAIN), NAMED(EBUSY), NAMED(EDEADLK), NAMED(EDQUOT), NAMED(EEXIST), NAMED(EFAULT),
+	NAMED(EFBIG), NAMED(EINVAL), NAMED(EIO), NAMED(EMFILE), NAMED(ENOENT), NAMED(ENOLCK), NAMED(ENOMEM),
+	NAMED(ENOSPC), NAMED(ENOSYS), NAMED(ENOTEMPTY), NAMED(EOPNOTSUPP), NAMED(EPERM), NAMED(EROFS), NAMED(ESTALE),
+	NAMED(ETIMEDOUT), NAMED(EUCLEAN),
+};
+
+static const char *name_of(int error)
+{
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (names[i].error == error)
+			return names[i].name;
+	return NULL;
+}
+
+static int says_word(const char *line, const char *word)
+{
+	const char *at = strstr(line, word);
+
+	return at && !isupper((unsigned char)at[strlen(word)]);
+}
+
+/* The section ERRORS of a page names it, or passes on what the system says. */
+static int page_says(const char *page, int error)
+{
+	const char *name = name_of(error);
+	int in_errors = 0, says = 0;
+	char path[4096], line[4096];
+	FILE *f;
+
+	snprintf(path, sizeof path, SOURCE "/man/%s.3", page);
+	f = fopen(path, "r");
+	expect(f != NULL, "no page %s", path);
+	while (fgets(line, sizeof line, f)) {
+		if (strncmp(line, ".SH", 3) == 0)
+			in_errors = strncmp(line, ".SH ERRORS", 10) == 0;
+		says |= in_errors && name && says_word(line, name);
+		says |= in_errors && error == fault->error && strstr(line, "passed on");
+	}
+	fclose(f);
+	return says;
+}
+
+static void check_error(const struct step *step)
+{
+	int error = errno;
+
+	if (step->kind & FAULTS)
+		return;
+	expect(error > 0 && error < 200, "it fails without an errno");
+	expect((step->kind & MUTE) || SASLastErrorMessage()[0], "it fails without a sentence");
+	expect(page_says(step->page, error) || page_says("sasregion", error), "%s(3) does not say so", step->page);
+}
+
+/* --- what is left behind */
+
+static int mappings(const char *store)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[8192];
+	int count = 0;
+
+	expect(f != NULL, "no list of mappings");
+	while (fgets(line, sizeof line, f)) {
+		unsigned long from = strtoul(line, NULL, 16);
+
+		count += (from >= HELP_BASE && from < HELP_BASE + HELP_REGION) || strstr(line, store);
+	}
+	fclose(f);
+	return count;
+}
 
 static void check_whole(const struct life *l, const char *when)
 {
@@ -32,15 +114,20 @@ static void check_whole(const struct life *l, const char *when)
 /* Without faults: it is whole, and works. */
 static void check_life_after(struct life *l, int step)
 {
+	SASRegionInfo info = { .structSize = sizeof info };
 	void *small, *large;
 
-	if (l->region && SASRegionLeave(l->region) != 0)
-		expect(steps[step].kind & ENDS, "the region cannot be left");
+	l->failed = 0;
+	life_leave(l);
+	expect(!l->failed || (steps[step].kind & ENDS), "the region cannot be left");
+	expect(mappings(l->store) == 0, "%d mappings are left", mappings(l->store));
 	if (!(steps[step].kind & ENDS) && access(help_path(l->store, ANCHOR), F_OK) == 0)
 		check_whole(l, "after the fault");
 	life_create(l);
 	expect(!l->failed, "the region cannot be joined any more");
 	check_whole(l, "after a join");
+	expect(SASRegionGetInfo(l->region, &info) == 0, "there is no information");
+	expect(info.participants == 1 && info.threads <= 1, "%u processes and %u threads", info.participants, info.threads);
 	small = SASRegionBlockAlloc(l->region, 4096);
 	expect(small != NULL, "no small block");
 	large = SASRegionBlockAlloc(l->region, LARGE);
@@ -52,6 +139,28 @@ static void check_life_after(struct life *l, int step)
 	expect(SASRegionLeave(l->region) == 0, "it cannot be left");
 	expect(help_files(l->store, "SAS.tmp.") == 0, "there is a temporary file");
 	check_whole(l, "at the end");
+}
+
+/* What was refused succeeds now; only syncs stay failed until all have left. */
+static void check_again(struct life *l, int step)
+{
+	if (!l->failed || (steps[step].kind & ENDS))
+		return;
+	l->failed = 0;
+	steps[step].take(l);
+	expect(!l->failed || errno == EIO, "it fails again, without a fault");
+}
+
+static void check_locks(struct life *l, int step)
+{
+	if (steps[step].kind & ENDS)
+		return;
+	life_let_go(l);
+	if (!l->region || !l->region->run)
+		return;
+	expect(locks_in_use(l->region) == 0, "%u locks are left", locks_in_use(l->region));
+	if (SASEpochSynchronize(l->region, 10000) == 0 && SASEpochReclaim(l->region) >= 0)
+		expect(pages_in_use(l->region) <= KEPT, "%u pages are left", pages_in_use(l->region));
 }
 
 /* A poisoned region says EIO until it is joined again; a half removed one ESTALE. */
@@ -70,13 +179,15 @@ static void check_handle(struct life *l, int step)
 	expect(SASBlockFree(block, 8192) == 0, "its block cannot be freed");
 }
 
+/* --- runs */
+
 struct run { int step, entry, error, on, descriptors; long index; sas_durability_t durability; char *store; };
 
 static void describe(const struct run *r)
 {
 	snprintf(context, sizeof context, "%s%s: %s %s call %ld: %s", steps[r->step].name,
 		 r->durability ? " (disk)" : "", entry_names[r->entry], r->on ? "from" : "at", r->index,
-		 r->error == SHORT ? "short" : strerror(r->error));
+		 r->error == SHORT_HALF ? "half" : r->error == SHORT_BYTE ? "one byte" : strerror(r->error));
 }
 
 static void run_life(const struct run *r)
@@ -85,7 +196,7 @@ static void run_life(const struct run *r)
 
 	describe(r);
 	faulty_install();
-	take_until(&l, r->step);
+	life_until(&l, r->step);
 	memset(fault, 0, sizeof *fault);
 	fault->entry = r->entry;
 	fault->error = r->error;
@@ -96,11 +207,10 @@ static void run_life(const struct run *r)
 	errno = 0;
 	steps[r->step].take(&l);
 	fault->armed = 0;
-	if (l.failed) {
-		expect(errno > 0 && errno < 200, "it fails without an errno");
-		expect((steps[r->step].kind & MUTE) || SASLastErrorMessage()[0],
-		       "it fails without a sentence");
-	}
+	if (l.failed)
+		check_error(&steps[r->step]);
+	check_again(&l, r->step);
+	check_locks(&l, r->step);
 	check_handle(&l, r->step);
 	check_life_after(&l, r->step);
 	/* A descriptor that cannot be looked at may be the program's by now: it is left open. */
@@ -123,7 +233,7 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 	if (pid == 0) {
 		snprintf(context, sizeof context, "%s without faults", steps[step].name);
 		faulty_install();
-		take_until(&l, step);
+		life_until(&l, step);
 		memset(fault, 0, sizeof *fault);
 		l.failed = 0;
 		steps[step].take(&l);
@@ -137,14 +247,17 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 	munmap(shared, 4096);
 }
 
-/* Each call with each error, once and from there on; smaller tests take one in so many of these. */
+/* Each call with each error, once and from there on. Smaller tests take of the normal size the first call of each, and of
+ * others one in so many; the smallest one in so many of all. */
 static int is_chosen(const struct run *r, int kind, int kinds)
 {
 	long turn = r->index + kind + r->step, one_in = help_size(3, r->durability ? 3 : 1, 0) * kinds;
 
+	if (help_size(0, r->index == 0 && !help_valgrind(), 1))
+		return 1;
 	if (help_valgrind())
 		one_in *= 4;
-	return one_in == 0 || turn % one_in == 0;
+	return turn % one_in == 0;
 }
 
 /* 0: good. */

@@ -113,7 +113,7 @@ static void live_without(const char *what)
 	snprintf(context, sizeof context, "without %s", what);
 	sas_port = &port;
 	denied = 0;
-	take_until(&l, step_count);
+	life_steps(&l, 0, step_count);
 	ck_assert_uint_gt(denied, 0);
 	help_works(l.store);
 	ck_assert_int_eq(help_files(l.store, "SAS.tmp."), 0);
