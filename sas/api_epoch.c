@@ -194,6 +194,7 @@ int SASEpochHelperStop(SASRegion_t region)
 static void describe_slowest(const struct sas_region *r, const struct sas_epoch_view *view, SASEpochInfo *info)
 {
 	const struct sas_run_thread *slot;
+	uint64_t now, seconds;
 
 	info->slowSlot = (int32_t)view->slowest;
 	if (view->slowest < 0)
@@ -203,7 +204,9 @@ static void describe_slowest(const struct sas_region *r, const struct sas_epoch_
 	info->slowPid = sas_epoch_pid(r->run, slot);
 	info->slowEpoch = view->slowest_epoch;
 	info->slowFor = sas_port->now_ns() - view->slowest_since;
-	info->slowSince = sas_port->now_s() - info->slowFor / 1000000000U;
+	now = sas_port->now_s();
+	seconds = info->slowFor / 1000000000U;
+	info->slowSince = now > seconds ? now - seconds : 0;    /* the clock of the day may have been set back */
 }
 
 static void describe(struct sas_region *r, SASEpochInfo *info)

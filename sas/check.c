@@ -54,18 +54,24 @@ int sas_check_carved(const struct sas_check *c, uint64_t n)
 
 /* --- files */
 
-static void check_trailer(struct sas_check *c, uint64_t n, int fd)
+/* A file that ends before it has none, and that is its fault; where the system cannot read it, nothing is known. */
+static int check_trailer(struct sas_check *c, uint64_t n, int fd, const struct stat *st)
 {
 	const struct sas_m_anchor *a = &c->in->anchor;
 	struct sas_m_trailer trailer;
 	struct sas_fault fault;
+	int error;
 
 	if (a->incompat & SAS_M_INCOMPAT_PREALLOCATED)
-		return;
-	if (sas_port_pread_all(fd, &trailer, sizeof(trailer), a->segment_size))
+		return 0;
+	error = sas_port_pread_all(fd, &trailer, sizeof(trailer), a->segment_size);
+	if (error && (uint64_t)st->st_size >= a->segment_size + sizeof(trailer))
+		return sas_check_unreadable(c, n, error);
+	if (error)
 		sas_check_report(c, n, a->segment_size, "the trailer cannot be read");
 	else if (sas_trailer_examine(&trailer, a, n, &fault))
 		sas_check_report(c, n, fault.offset, "%s", fault.text);
+	return 0;
 }
 
 static void check_owner(struct sas_check *c, uint64_t n, const struct stat *st)
@@ -126,10 +132,10 @@ static int check_segment_file(struct sas_check *c, uint64_t n)
 	error = sas_inspect_file(c->in, n, &fd);
 	if (error)
 		return sas_check_unreadable(c, n, error);
-	check_trailer(c, n, fd);
-	if (!c->structure)
+	error = check_trailer(c, n, fd, &st);
+	if (!error && !c->structure)
 		check_attributes(c, n);
-	return 0;
+	return error;
 }
 
 /* A name in the directory: is it a segment that the table does not list? One that a dead creator

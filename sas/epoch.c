@@ -83,9 +83,11 @@ int sas_epoch_is_living(const struct sas_run *run, uint32_t number)
  * again, so the note is of this section alone. */
 static void note_behind(struct sas_run_thread *slot, uint32_t number, uint64_t entered, struct sas_epoch_view *view)
 {
-	if (sas_load_relaxed_u64(&slot->epoch_seen) != entered) {
+	uint64_t published = entered | 1;       /* the first epoch is 0, as a slot is that nobody has seen behind */
+
+	if (sas_load_relaxed_u64(&slot->epoch_seen) != published) {
 		sas_store_relaxed_u64(&slot->epoch_since, sas_port->now_ns());
-		sas_store_relaxed_u64(&slot->epoch_seen, entered);
+		sas_store_relaxed_u64(&slot->epoch_seen, published);
 	}
 	if (view->slowest >= 0 && view->slowest_epoch <= entered)
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * file.c - making a file of the region whole before it has its name.
+ * file.c - making a file of the region whole before it has its name; the anchor file's lock.
  *
  * O_TMPFILE and linkat(2) where they work: a death leaves nothing. Else a temporary name, under a file
  * lock as long as its maker lives; sas_file_sweep() deletes those whose lock is free.
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -164,4 +165,17 @@ int sas_file_sweep(int dir, void (*told)(const char *name, void *arg), void *arg
 	struct sweep sweep = { told, arg };
 
 	return sas_directory_each(dir, sweep_one, &sweep);
+}
+
+int sas_file_lock_anchor(const char *path, int fd, int how)
+{
+	uint64_t until = sas_port->now_ns() + 10000000000ULL;
+	int error;
+
+	while ((error = sas_port->flock(fd, how | LOCK_NB)) == -EAGAIN) {
+		if (sas_port->now_ns() > until)
+			return sas_fail(EBUSY, "%s: somebody is joining, copying, resetting or removing it", path);
+		sched_yield();
+	}
+	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", path, strerror(-error)) : 0;
 }

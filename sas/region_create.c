@@ -473,10 +473,9 @@ int sas_region_create_preallocated(struct sas_region *r, int anchor_fd, const SA
 	if (error || found)
 		return error;
 	sas_port->flock(anchor_fd, LOCK_UN);
-	error = sas_port->flock(anchor_fd, LOCK_EX);
+	error = sas_file_lock_anchor(r->path, anchor_fd, LOCK_EX);
 	if (error)
-		return sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error));
+		return error;
 	error = create_locked(r, anchor_fd, options);
-	sas_port->flock(anchor_fd, LOCK_SH);
-	return error;
+	return error ? error : sas_file_lock_anchor(r->path, anchor_fd, LOCK_SH);
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,19 +134,6 @@ static int open_anchor(const struct sas_region *r, int *fd)
 	if (*fd == -ELOOP)
 		return sas_fail(ELOOP, "%s/" SAS_ANCHOR_NAME ": is a symbolic link", r->path);
 	return sas_fail(-*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
-}
-
-int sas_region_lock_anchor(const char *path, int fd, int how)
-{
-	uint64_t until = sas_port->now_ns() + 10000000000ULL;
-	int error;
-
-	while ((error = sas_port->flock(fd, how | LOCK_NB)) == -EAGAIN) {
-		if (sas_port->now_ns() > until)
-			return sas_fail(EBUSY, "%s: somebody is joining, copying, resetting or removing it", path);
-		sched_yield();
-	}
-	return error ? sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", path, strerror(-error)) : 0;
 }
 
 static int read_anchor(struct sas_region *r, int fd)
@@ -438,7 +424,7 @@ static int try_join(struct sas_region *r, const SASRegionOptions *o, int classic
 	}
 	if (error)
 		return error;
-	error = sas_region_lock_anchor(r->path, fd, LOCK_SH);
+	error = sas_file_lock_anchor(r->path, fd, LOCK_SH);
 	if (!error)
 		error = still_in_place(r, fd);
 	if (!error && (o->flags & SAS_JOIN_PREALLOCATED) && (o->flags & SAS_JOIN_CREATE))

@@ -122,7 +122,7 @@ static int open_and_lock(struct sas_region *r, int *fd)
 	*fd = dir < 0 ? dir : sas_port->openat(dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (*fd < 0)
 		return sas_fail(*fd == -ENOENT ? ESTALE : -*fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-*fd));
-	error = sas_region_lock_anchor(r->path, *fd, LOCK_EX);
+	error = sas_file_lock_anchor(r->path, *fd, LOCK_EX);
 	if (!error && (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE || !is_anchor_of(r, *fd)))
 		error = sas_fail(ESTALE, "%s: was reset or removed by somebody else", r->path);
 	if (error)
@@ -204,7 +204,7 @@ int sas_region_remove_path(const char *path, int force)
 
 	if (!error) {
 		fd = sas_port->openat(in->dir, SAS_ANCHOR_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
-		error = fd < 0 ? sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", path, strerror(-fd)) : sas_region_lock_anchor(path, fd, LOCK_EX);
+		error = fd < 0 ? sas_fail(-fd, "%s/" SAS_ANCHOR_NAME ": %s", path, strerror(-fd)) : sas_file_lock_anchor(path, fd, LOCK_EX);
 	}
 	sas_inspect_close(in);
 	in = NULL;
@@ -231,7 +231,7 @@ int sas_region_complete_removal(struct sas_region *r, int anchor_fd)
 	int error;
 
 	sas_port->flock(anchor_fd, LOCK_UN);
-	error = sas_region_lock_anchor(r->path, anchor_fd, LOCK_EX);
+	error = sas_file_lock_anchor(r->path, anchor_fd, LOCK_EX);
 	/* The remover lives, and was faster; what has the name now may be a new region. */
 	if (!error && (!is_anchor_of(r, anchor_fd) || !is_dead(anchor_fd)))
 		return 0;

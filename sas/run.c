@@ -430,13 +430,13 @@ int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go)
 		/* The change of the lock is not atomic: look again, somebody may have formatted it meanwhile. */
 		*let_go = 1;
 		sas_port->flock(anchor_fd, LOCK_UN);
-		error = sas_port->flock(anchor_fd, LOCK_EX);
+		error = sas_file_lock_anchor(r->path, anchor_fd, LOCK_EX);
 		if (!error)
 			error = try_open(r, run);
 		if (error > 0)
 			error = format(r, run);
 		if (!error)
-			error = sas_port->flock(anchor_fd, LOCK_SH);
+			error = sas_file_lock_anchor(r->path, anchor_fd, LOCK_SH);
 	}
 	if (error < 0) {
 		if (error != -EBUSY)

@@ -114,7 +114,7 @@ struct sas_run_thread {
 	sas_u64_t epoch;                /* epoch.h: 0 outside critical sections */
 	sas_u64_t epoch_calls, epoch_bytes;     /* deferred calls that it holds back */
 	sas_u64_t epoch_frees, epoch_free_bytes;        /* and frees of blocks */
-	sas_u64_t epoch_seen;           /* the epoch that a look found it behind in, */
+	sas_u64_t epoch_seen;           /* what epoch was when a look found it behind, */
 	sas_u64_t epoch_since;          /* and when it first did: CLOCK_MONOTONIC, ns */
 	struct sas_run_counters counters __attribute__((aligned(64)));
 	sas_u64_t lock_wait __attribute__((aligned(64)));       /* hold.h: what it waits for; 0: nothing */

@@ -53,8 +53,6 @@ int sas_region_open(struct sas_region *r, const struct SASRegionOptions *o, int 
 void sas_region_detach(struct sas_region *r);
 /* What the first participant, and the first one that writes, finds out for those that follow. table_lock held. */
 int sas_region_begin_use(struct sas_region *r, const struct sas_living *living);
-/* flock with an end: it is held for microseconds by joins, and longer by who copies or removes the region. EBUSY. */
-int sas_region_lock_anchor(const char *path, int fd, int how);
 /* Is the anchor file that is open as fd still the one with the name? 1, 0, or -errno and a sentence. */
 int sas_region_in_place(struct sas_region *r, int fd);
 

@@ -321,12 +321,10 @@ static int make_while_alive(struct sas_region *r, uint64_t n, int dir)
 
 	if (fd < 0)
 		return sas_fail(fd == -ENOENT ? ESTALE : -fd, "%s/" SAS_ANCHOR_NAME ": %s", r->path, strerror(-fd));
-	error = sas_port->flock(fd, LOCK_SH);
-	if (error)
-		error = sas_fail(-error, "%s/" SAS_ANCHOR_NAME ": cannot be locked: %s", r->path, strerror(-error));
-	else if (sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
+	error = sas_file_lock_anchor(r->path, fd, LOCK_SH);
+	if (!error && sas_m_load_acquire_u32(&r->state->life) != SAS_M_LIFE_ACTIVE)
 		error = sas_fail(ESTALE, "%s: the region was reset or removed", r->path);
-	else
+	if (!error)
 		error = sas_file_publish(dir, r->path, sas_segment_name(name, n), r->anchor.mode, r->uid, r->gid,
 					 fill_segment, &m);
 	if (error == -EEXIST)

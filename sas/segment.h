@@ -45,6 +45,9 @@ void sas_segment_trailer(struct sas_m_trailer *t, const struct sas_m_anchor *a, 
 int sas_segment_write_trailer(int fd, const struct sas_m_anchor *a, uint64_t n);
 /* The directory's descriptor, opened again when the program closed it. */
 int sas_region_dir(struct sas_region *r);
+/* The anchor file's lock: flock with an end. It is held for microseconds by joins, and longer by who copies or removes the
+ * region, or is stopped. EBUSY. */
+int sas_file_lock_anchor(const char *path, int fd, int how);
 /* Build a file of the region under a temporary name and put it in place; fill writes its content. The file has this
  * mode and, where we may, this owner and group. -EEXIST: there is one. */
 int sas_file_publish(int dir, const char *path, const char *name, unsigned mode, uid_t uid, gid_t gid,

@@ -296,6 +296,7 @@ START_TEST(stopped_reader_is_named_and_limit_refuses)
 	ck_assert_uint_eq(epoch_info().heldBytes, 64 * KIB);
 	ck_assert_uint_eq(epoch_info().slowPid, (unsigned)child);
 	ck_assert_uint_gt(epoch_info().slowFor, 0);
+	ck_assert_uint_lt(epoch_info().slowFor, PATIENCE * 1000000000UL);
 	ck_assert_int_eq(SASEpochSynchronize(region, 20), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_msg(strstr(SASLastErrorMessage(), pid) != NULL, "%s", SASLastErrorMessage());

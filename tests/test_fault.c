@@ -120,7 +120,7 @@ static void traced(void *arg)
 	traced_body(arg);
 }
 
-/* The SIGSEGVs that a child gets, from outside; how many, and its last wait status. */
+/* The faults that a child gets, from outside; how many, and its last wait status. */
 static unsigned watch(help_body body, void *arg, struct stop stops[8], int *status)
 {
 	struct user_regs_struct registers;
@@ -134,7 +134,7 @@ static unsigned watch(help_body body, void *arg, struct stop stops[8], int *stat
 		ck_assert_int_eq(waitpid(pid, status, 0), pid);
 		if (!WIFSTOPPED(*status))
 			return count;
-		if (WSTOPSIG(*status) == SIGSEGV && count < 8) {
+		if ((WSTOPSIG(*status) == SIGSEGV || WSTOPSIG(*status) == SIGBUS) && count < 8) {
 			ck_assert_int_eq(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info), 0);
 			ck_assert_int_eq(ptrace(PTRACE_GETREGS, pid, NULL, &registers), 0);
 			stops[count].address = (uintptr_t)info.si_addr;
@@ -145,19 +145,24 @@ static unsigned watch(help_body body, void *arg, struct stop stops[8], int *stat
 	}
 }
 
-static void dies_at_load(void *address, unsigned faults)
+static void dies_in(help_body body, void *address, int by_signal, unsigned faults)
 {
 	struct stop stops[8];
 	int status;
-	unsigned count = watch(wild_load, address, stops, &status);
+	unsigned count = watch(body, address, stops, &status);
 
 	ck_assert(WIFSIGNALED(status));
-	ck_assert_int_eq(WTERMSIG(status), SIGSEGV);
+	ck_assert_int_eq(WTERMSIG(status), by_signal);
 	ck_assert_uint_eq(count, faults);
 	for (unsigned i = 0; i < count; i++) {
 		ck_assert_uint_eq(stops[i].address, (uintptr_t)address);
 		ck_assert_uint_lt(stops[i].instruction - (uintptr_t)load_byte, 64);
 	}
+}
+
+static void dies_at_load(void *address, unsigned faults)
+{
+	dies_in(wild_load, address, SIGSEGV, faults);
 }
 
 /* Ours sees it once; with the default action back it is what a core would show. */
@@ -297,6 +302,7 @@ static void touch_truncated(void *arg)
 	load_byte(at[7] + 8192);
 	must(wild_count == 1);
 	must(wild_address == at[7] + 8192);
+	must(wild_code == BUS_ADRERR);
 	must(help_info(region).busErrors == 1);
 }
 
@@ -339,6 +345,20 @@ START_TEST(sigbus_of_truncated_file_is_counted_and_chained)
 	mend_truncated(n);
 }
 END_TEST
+
+#if defined(__x86_64__)
+START_TEST(sigbus_dies_at_its_instruction)
+{
+	unsigned long n = number_of(at[7]);
+
+	ck_assert_uint_eq(load_byte(at[7]), value(7));
+	keep_segment(n);
+	truncate_segment(n, 4096);
+	dies_in(wild_load, at[7] + 8192, SIGBUS, 2);
+	mend_truncated(n);
+}
+END_TEST
+#endif
 
 /* --- in a program's own handler */
 
@@ -460,6 +480,7 @@ int main(void)
 		tcase_add_test(c, wild_pointer_dies_at_its_instruction);
 		tcase_add_test(c, fault_on_mapped_segment_is_retried_once);
 		tcase_add_test(c, touch_of_segment_without_file_dies_at_its_instruction);
+		tcase_add_test(c, sigbus_dies_at_its_instruction);
 	}
 #endif
 	tcase_add_test(c, sigsegv_that_was_sent_kills);
