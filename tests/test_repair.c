@@ -638,7 +638,7 @@ int main(void)
 	tcase_add_test(tc, repair_believes_attributes_where_the_trailer_is_lost);
 	tcase_add_test(tc, repair_leaves_files_of_others);
 	tcase_add_test(tc, repair_sets_attributes_again);
-	tcase_add_test(tc, repair_recovers_what_the_dead_left);
+	help_add_death(tc, repair_recovers_what_the_dead_left);
 	tcase_add_test(tc, repair_deletes_what_stands_in_the_way_of_a_join);
 	tcase_add_test(tc, repair_of_words_of_the_state);
 	tc = help_case(s, "maps");
