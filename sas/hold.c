@@ -94,11 +94,11 @@ static void complete(struct sas_run *run, uint32_t slot)
 {
 	struct sas_run_thread *thread = &run->threads[slot];
 	uint64_t pending = sas_load_acquire_u64(&thread->lock_pending), word;
-	sas_lock_t lock = (sas_lock_t)(pending >> 4) & 0xfffffffU;
+	sas_lock_t lock = sas_pending_lock(pending);
 	unsigned from = pending >> 2 & 3U, to = pending & 3U;
 	struct search s = { .lock = lock };
 
-	if (from == SAS_HOLD_NONE && to == SAS_HOLD_NONE)
+	if (sas_pending_is_idle(pending))
 		return;
 	if (from == to) {
 		finish_key(run, slot, lock, pending);
@@ -145,6 +145,10 @@ void sas_hold_recover(struct sas_run *run, uint32_t slot)
 	complete(run, slot);
 	sas_lock_unlatch_dead(run, slot);
 	sas_hold_each(run, slot, give_back, &g);
+	/* A slot that cannot be freed is recovered again later, when the locks are others': nothing is pending then. */
+	sas_store_release_u64(&run->threads[slot].lock_pending,
+			      sas_pending(0, SAS_HOLD_NONE, SAS_HOLD_NONE,
+					  sas_pending_number(sas_load_relaxed_u64(&run->threads[slot].lock_pending))));
 	/* It waits for nothing, and the count of waits goes on: lock_circle.c. */
 	sas_store_release_u64(&run->threads[slot].lock_wait, sas_load_relaxed_u64(&run->threads[slot].lock_wait) >> 32 << 32);
 }

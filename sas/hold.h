@@ -44,6 +44,8 @@ static inline uint64_t sas_pending(sas_lock_t lock, unsigned from, unsigned to, 
 	return (uint64_t)number << 33 | (uint64_t)lock << 4 | from << 2 | to;
 }
 static inline uint32_t sas_pending_number(uint64_t pending) { return (uint32_t)(pending >> 33); }
+static inline sas_lock_t sas_pending_lock(uint64_t pending) { return (sas_lock_t)(pending >> 4) & 0xfffffffU; }
+static inline int sas_pending_is_idle(uint64_t pending) { return (pending & 15U) == 0; }
 
 /* The slot whose change the word shows may not have got to its record. */
 static inline int sas_hold_needs_evidence(uint64_t word, uint32_t slot)

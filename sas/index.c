@@ -138,6 +138,12 @@ static uint32_t epoch(const struct sas_region *r)
 	return sas_load_relaxed_u32(&r->run->header->index_epoch);
 }
 
+void sas_index_reset(struct sas_region *r)
+{
+	memset(r->run->index, 0, r->index_fixed);
+	sas_store_relaxed_u32(&r->run->header->index_epoch, 1);
+}
+
 void sas_map_segments(struct sas_region *r, struct sas_map *map)
 {
 	map->entries = &r->table[0].block;

@@ -24,6 +24,8 @@
 void sas_index_plan(struct sas_region *r);              /* from the geometry: where the parts lie */
 uint64_t sas_index_fixed_size(const struct sas_region *r);      /* bytes that formatting takes */
 uint64_t sas_index_size(const struct sas_region *r);            /* bytes at most */
+/* Nothing that the file says of indexes counts any more: not even which have file space. */
+void sas_index_reset(struct sas_region *r);
 /* The index over the segments, and over carved segment n. -ENOSPC: there is no room for it in SAS.run. */
 int sas_index_region(struct sas_region *r, struct sas_buddy **index);
 int sas_index_segment(struct sas_region *r, uint64_t n, struct sas_buddy **index);

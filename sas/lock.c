@@ -20,6 +20,7 @@ static void remember(const struct sas_region *r, const struct sas_locks *locks)
 	n->base = r->base;
 	n->size = r->end - r->base;
 	n->lines = r->run->lines;
+	n->era = sas_load_relaxed_u32(&r->run->header->line_era);
 	n->life = &r->state->life;
 	n->stamp = sas_stamp();
 }
@@ -119,7 +120,7 @@ static int take_prepared(struct sas_region *r, struct sas_thread *t, uint64_t ad
 	int error = sas_held_room(r, m);
 
 	if (!error)
-		error = sas_lock_table_ready(r);
+		error = sas_lock_bucket_ready(r, address);
 	if (error)
 		return error;
 	sas_newest_settle();
@@ -198,7 +199,7 @@ static inline __attribute__((always_inline)) int find_and_take(struct sas_newest
 	if (!LIKELY(i < SAS_LOCKS_PER_LINE))
 		return 0;
 	word = sas_load_acquire_u64(&line->lock[i].word);
-	if (!LIKELY(word && sas_load_relaxed_u64(&line->lock[i].key) == address &&
+	if (!LIKELY(word && sas_lock_line_is_ready(line, n->era) && sas_load_relaxed_u64(&line->lock[i].key) == address &&
 		    !(word & SAS_LOCK_WAITS) && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
 		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
 		return 0;

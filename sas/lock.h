@@ -57,7 +57,7 @@ struct sas_newest {
 	uint64_t word;
 	struct sas_locks *locks;        /* whose lock it is; NULL: none's */
 	struct sas_run_thread *thread;
-	uint32_t slot;
+	uint32_t slot, era;             /* lock_table.h */
 	/* The region of `locks`: it holds as long as the stamp is sas_stamp(), and until the thread's books are freed: at
 	 * SASThreadCleanUp(), and at its end, after which destructors of other libraries may still call. */
 	uint32_t stamp;

@@ -16,6 +16,14 @@
 
 /* --- looking */
 
+/* Chains ascend, as each line comes to its chain from the top: so none goes round. 0: it ends. */
+static uint32_t next_line(const struct sas_run_line *line, uint32_t number)
+{
+	uint32_t next = sas_load_acquire_u32(&line->next);
+
+	return next > number && next < SAS_RUN_LINES ? next : 0;
+}
+
 int sas_lock_find(const struct sas_run *run, uint64_t address, sas_lock_t *lock, uint64_t *word)
 {
 	uint32_t number = sas_lock_bucket(address);
@@ -25,7 +33,7 @@ int sas_lock_find(const struct sas_run *run, uint64_t address, sas_lock_t *lock,
 
 		if (sas_lock_in_line(line, number, address, lock, word) == 0)
 			return 0;
-		number = sas_load_acquire_u32(&line->next);
+		number = next_line(line, number);
 	} while (number);
 	return 1;
 }
@@ -99,12 +107,52 @@ static int make_space(struct sas_region *r, uint32_t lines)
 	return 0;
 }
 
-int sas_lock_table_ready(struct sas_region *r)
+static void release_line(struct sas_run_line *line)
+{
+	sas_store_relaxed_u32(&line->latch, 0);
+	for (uint32_t i = 0; i < SAS_LOCKS_PER_LINE; i++) {
+		uint64_t word = sas_load_relaxed_u64(&line->lock[i].word);
+
+		if (word & (SAS_LOCK_HELD | SAS_LOCK_WAITS))
+			sas_store_relaxed_u64(&line->lock[i].word, word & ~(uint64_t)(SAS_LOCK_HELD | SAS_LOCK_WAITS));
+	}
+}
+
+/*
+ * Nobody has used a lock of this bucket since the last of those who lived before us went, and the dead have been recovered: so nobody holds
+ * one, waits for one, or has the latch, and what says otherwise is damage, which would be waited for without an end. A line that is in a chain
+ * already, or in none yet, ends this one. The bucket's own line is marked last: a death before has it done again. grow_lock held.
+ */
+static void release_chain(struct sas_run *run, uint32_t bucket)
+{
+	uint32_t era = sas_load_relaxed_u32(&run->header->line_era), top = sas_load_relaxed_u32(&run->header->line_top);
+	uint32_t number = bucket, next;
+
+	do {
+		struct sas_run_line *line = &run->lines[number];
+
+		release_line(line);
+		if (number != bucket)
+			sas_store_relaxed_u32(&line->era, era);
+		next = next_line(line, number);
+		if (next < SAS_RUN_BUCKETS || next >= top || sas_load_relaxed_u32(&run->lines[next].era) == era) {
+			sas_store_relaxed_u32(&line->next, 0);
+			next = 0;
+		}
+		number = next;
+	} while (number);
+	/* Pairs with the acquire in sas_lock_line_is_ready(). */
+	sas_store_release_u32(&run->lines[bucket].era, era);
+}
+
+int sas_lock_bucket_ready(struct sas_region *r, uint64_t address)
 {
 	struct sas_run_header *h = r->run->header;
+	uint32_t bucket = sas_lock_bucket(address);
 	int error;
 
-	if (sas_load_acquire_u32(&h->line_top) >= SAS_RUN_BUCKETS)
+	if (sas_load_acquire_u32(&h->line_top) >= SAS_RUN_BUCKETS &&
+	    sas_lock_line_is_ready(&r->run->lines[bucket], sas_load_relaxed_u32(&h->line_era)))
 		return 0;
 	error = sas_run_grow_lock(r);
 	if (error)
@@ -113,6 +161,8 @@ int sas_lock_table_ready(struct sas_region *r)
 		error = make_space(r, SAS_RUN_BUCKETS);
 	if (!error && sas_load_relaxed_u32(&h->line_top) == 0)
 		sas_store_release_u32(&h->line_top, SAS_RUN_BUCKETS);
+	if (!error && !sas_lock_line_is_ready(&r->run->lines[bucket], sas_load_relaxed_u32(&h->line_era)))
+		release_chain(r->run, bucket);
 	sas_run_grow_unlock(r);
 	return error;
 }
@@ -138,6 +188,9 @@ static int chain(struct sas_region *r, uint32_t last)
 		error = make_space(r, LINE_STEP);
 	if (error)
 		return error;
+	/* In no chain: nothing in it counts. */
+	memset(&lines[top], 0, sizeof lines[top]);
+	sas_store_relaxed_u32(&lines[top].era, sas_load_relaxed_u32(&h->line_era));
 	sas_store_release_u32(&h->line_link, last + 1);
 	sas_store_release_u32(&lines[last].next, top);
 	sas_store_release_u32(&h->line_top, top + 1);
@@ -174,7 +227,7 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 		}
 		*last = number;
 		lines++;
-		number = sas_load_acquire_u32(&line->next);
+		number = next_line(line, number);
 	} while (number);
 	return full ? idle || died : idle && lines >= CHAIN_SHORT;
 }

@@ -25,6 +25,8 @@
  * Locks: the bucket's latch for whoever gives an address its place, so that no address has two; looking takes none.
  * Crash: the latch names the slot that holds it; a slot says which latch it may hold before it takes it (lock_latch). The
  *   change of a key is a change in hold.h's sense, recorded before it begins.
+ *   What a file at rest says of holders, waiters, latches and chains counts for nothing: the first participant draws another `line_era`,
+ *   and who first comes to a bucket in it puts the bucket's chain in order.
  * Multi-host: not meaningful; a store between hosts brings its own locks.
  */
 #ifndef SAS_LOCK_TABLE_H
@@ -41,7 +43,8 @@ struct sas_run_line {
 	sas_u32_t latch;                /* of the bucket, in its first line: slot + 1, and LATCH_WAITED */
 	sas_u32_t next;                 /* line number; 0: the chain ends */
 	uint8_t died[SAS_LOCKS_PER_LINE];       /* a holder of WRITE died, and nobody has been told */
-	uint8_t reserved_1[5];
+	uint8_t reserved_1;
+	sas_u32_t era;                  /* the lives in which it was last used: of the header, else see to it first */
 	struct sas_lock lock[SAS_LOCKS_PER_LINE];
 	/* Written by those who wait: since when somebody has been seen to hold the lock, and the word then. */
 	sas_u64_t seen_word[SAS_LOCKS_PER_LINE], seen_at[SAS_LOCKS_PER_LINE];
@@ -107,8 +110,12 @@ static inline int sas_lock_in_line(struct sas_run_line *line, uint32_t number, u
 int sas_lock_find(const struct sas_run *run, uint64_t address, sas_lock_t *lock, uint64_t *word);
 /* The same; gives it a place if it has none. The caller's slot acts. -ENOSPC, -EAGAIN, with a sentence. */
 int sas_lock_place(struct sas_region *r, uint32_t slot, uint64_t address, sas_lock_t *lock, uint64_t *word);
-/* The table has file space: before the first lock. */
-int sas_lock_table_ready(struct sas_region *r);
+/* Before an address is looked for: the table has file space, and its bucket is of this era. */
+int sas_lock_bucket_ready(struct sas_region *r, uint64_t address);
+static inline int sas_lock_line_is_ready(const struct sas_run_line *line, uint32_t era)
+{
+	return sas_load_acquire_u32(&line->era) == era;
+}
 /* For who is the slot of a dead thread: let go of the latch that it may hold. */
 void sas_lock_unlatch_dead(struct sas_run *run, uint32_t slot);
 

@@ -93,7 +93,8 @@ static int writer_waits(const struct sas_wait *w, sas_lock_t lock)
 	for (uint32_t i = 0; i < top; i++) {
 		uint64_t wait = sas_load_acquire_u64(&run->threads[i].lock_wait);
 
-		if ((wait & SAS_WAIT_OPEN) && sas_wait_lock(wait) == lock && sas_wait_mode(wait) != SAS_HOLD_READ)
+		if (sas_load_acquire_u32(&run->threads[i].state) == SAS_RUN_USED && (wait & SAS_WAIT_OPEN) &&
+		    sas_wait_lock(wait) == lock && sas_wait_mode(wait) != SAS_HOLD_READ)
 			return 1;
 	}
 	return 0;

@@ -26,12 +26,14 @@
 #include "epoch.h"
 #include "epoch_defer.h"
 #include "err.h"
+#include "index.h"
 #include "lease.h"
 #include "lock.h"
 #include "log.h"
 #include "persist.h"
 #include "port.h"
 #include "rank.h"
+#include "run_check.h"
 #include "run_page.h"
 #include "runtime.h"
 #include "sasregion.h"
@@ -188,6 +190,22 @@ static int find_thread_slot(struct sas_region *r, uint32_t *number)
 	return error;
 }
 
+/* Whatever a free slot says: a file at rest may be damaged. Its numbers go on. */
+static void empty_slot(struct sas_run_thread *slot)
+{
+	sas_store_relaxed_u64(&slot->lock_pending, sas_load_relaxed_u64(&slot->lock_pending) >> 33 << 33);
+	sas_store_relaxed_u64(&slot->lock_wait, sas_load_relaxed_u64(&slot->lock_wait) >> 32 << 32);
+	sas_store_relaxed_u32(&slot->lock_latch, 0);
+	for (uint32_t i = 0; i < SAS_RUN_HOLDS; i++)
+		sas_store_relaxed_u32(&slot->holds[i], 0);
+	sas_store_relaxed_u64(&slot->epoch, 0);
+	sas_store_relaxed_u64(&slot->epoch_calls, 0);
+	sas_store_relaxed_u64(&slot->epoch_bytes, 0);
+	sas_store_relaxed_u64(&slot->epoch_frees, 0);
+	sas_store_relaxed_u64(&slot->epoch_free_bytes, 0);
+	sas_store_relaxed_u32(&slot->lease_busy, 0);
+}
+
 static int register_thread(struct sas_region *r, struct sas_thread *t)
 {
 	struct sas_membership *m = &t->member[r->number];
@@ -209,12 +227,12 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	if (error)
 		goto out;
 	slot = &r->run->threads[number];
+	empty_slot(slot);
 	slot->process = r->process;
 	slot->tid = (uint32_t)syscall(SYS_gettid);
 	slot->generation = r->generation;
 	slot->token = r->token;
 	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
-	sas_store_relaxed_u32(&slot->lease_busy, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
@@ -415,14 +433,45 @@ static int register_locked(struct sas_region *r)
 	return 0;
 }
 
+/* When nobody shows that he lives: recovery would go by them. A process that has lost its file locks finds them stale. Who holds
+ * block_lock lives. */
+static int distrust_indexes(struct sas_region *r)
+{
+	int error = sas_block_trylock_raw(r);
+
+	if (error)
+		return error == -EBUSY ? 0 : sas_fail(-error, "%s: the block lock cannot be taken: %s", r->path, strerror(-error));
+	sas_index_reset(r);
+	sas_block_unlock_raw(r);
+	return 0;
+}
+
+/* What the dead held is given back, and nobody lives: none of what only the living say is so. table_lock held. */
+static void begin_alone(struct sas_run_header *h)
+{
+	uint32_t era;
+
+	sas_port_random(&era, sizeof era);
+	sas_store_relaxed_u32(&h->line_era, era | 1);   /* not that of a line that was never used */
+	sas_store_relaxed_u32(&h->line_link, 0);
+	sas_store_release_u32(&h->seized, 0);
+	sas_store_release_u32(&h->unfenced, 0);
+	sas_store_release_u32(&h->epoch_light, 0);
+}
+
 static int register_with_table(struct sas_region *r)
 {
 	struct sas_living living;
-	int error = sas_table_lock(r);
+	int deserted, error = sas_table_lock(r);
 
 	if (error)
 		return error;
-	error = sas_recover_locked(r);
+	deserted = sas_run_is_deserted(r, r->run);
+	error = deserted ? distrust_indexes(r) : 0;
+	if (!error)
+		error = sas_recover_locked(r);
+	if (error >= 0 && deserted && !sas_run_claims_life(r->run))
+		begin_alone(r->run->header);
 	if (error >= 0) {
 		sas_living_locked(r, &living);
 		error = sas_region_begin_use(r, &living);

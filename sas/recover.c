@@ -32,6 +32,13 @@
 #include "sasregion.h"
 #include "segment.h"
 
+/* What nobody may wait for any more: the next one may find the slot still in use, and its mutex without the mark of death. */
+static void let_others_go_on(struct sas_region *r, uint32_t number)
+{
+	sas_hold_recover(r->run, number);
+	sas_store_release_u64(&r->run->threads[number].epoch, 0);
+}
+
 /* The life mutex is ours. The slot stays in use when the log could not be recovered: the next one tries again. */
 static int recover_slot(struct sas_region *r, uint32_t number)
 {
@@ -39,7 +46,7 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	struct sas_m_log *log = sas_log_at(r, number);
 	int error;
 
-	sas_hold_recover(r->run, number);
+	let_others_go_on(r, number);
 	if (r->flags & SAS_JOIN_READONLY)       /* the log is left to who may write */
 		return 0;
 	error = log ? sas_log_recover(r, log) : -EUCLEAN;
@@ -171,7 +178,7 @@ int sas_recover_holds(struct sas_region *r)
 		if (!is_dead(slot) || sas_run_trylock(&slot->life, &died) != 0)
 			continue;
 		if (sas_load_acquire_u32(&slot->state) == SAS_RUN_USED) {
-			sas_hold_recover(r->run, i);
+			let_others_go_on(r, i);
 			count++;
 		}
 		sas_run_unlock(&slot->life);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "port.h"
 #include "rank.h"
 #include "run.h"
+#include "run_check.h"
 #include "region.h"
 #include "segment.h"
 
@@ -164,6 +166,13 @@ int sas_run_show(struct sas_region *r, int on)
 	return fd < 0 ? fd : sas_port->ofd_lock(fd, on ? F_RDLCK : F_UNLCK, 0, 1);
 }
 
+int sas_run_is_deserted(struct sas_region *r, struct sas_run *run)
+{
+	int fd = sas_run_fd(r, run);
+
+	return fd >= 0 && sas_port->ofd_test(fd, F_WRLCK, SAS_RUN_PROCESS_OFFSET, 0) == 0;
+}
+
 /* Where there is no fallocate, writing the bytes takes their space; bytes that are there stay. The caller's lock keeps others
  * from using the range meanwhile. */
 static int fill(int fd, uint64_t offset, uint64_t size)
@@ -231,23 +240,27 @@ void sas_run_drop(struct sas_run *run)
 	free(run);
 }
 
-/* What a mutex must look like, but for its owner: the file may be damaged. */
+/*
+ * What a mutex must look like, but for its owner: the file may be damaged. Somebody waits only while somebody has it, or nobody
+ * would ever end that wait; and it was never given up for ever, which the C library knows by this owner.
+ */
+#define NOT_RECOVERABLE (INT_MAX - 1)
+
 static int is_sound(const pthread_mutex_t *lock)
 {
+	uint32_t word = __atomic_load_n(word_of(lock), __ATOMIC_ACQUIRE);
 	pthread_mutex_t made;
 	int sound = sas_run_make_lock(&made) == 0 && made.__data.__kind == lock->__data.__kind;
 
 	pthread_mutex_destroy(&made);
-	return sound;
+	return sound && word != FUTEX_WAITERS && __atomic_load_n(&lock->__data.__owner, __ATOMIC_RELAXED) != NOT_RECOVERABLE;
 }
 
 static int slots_sound(const struct sas_run *run, uint64_t file_size)
 {
 	uint64_t threads = sas_load_relaxed_u32(&run->header->thread_top);
 
-	if (sas_load_relaxed_u32(&run->header->page_top) > SAS_RUN_PAGES ||
-	    sas_load_relaxed_u32(&run->header->line_space) > SAS_RUN_LINES ||
-	    sas_load_relaxed_u32(&run->header->line_top) > sas_load_relaxed_u32(&run->header->line_space))
+	if (sas_load_relaxed_u32(&run->header->page_top) > SAS_RUN_PAGES)
 		return 0;
 	if (threads > SAS_RUN_THREADS || SAS_RUN_THREAD_OFFSET + threads * sizeof run->threads[0] > file_size ||
 	    sas_load_relaxed_u32(&run->header->process_top) > SAS_RUN_PROCESSES)
@@ -276,15 +289,36 @@ static int usable(const struct sas_region *r, const struct sas_run *run, uint64_
 	       is_sound(&h->sync_lock) && slots_sound(run, file_size);
 }
 
-/* A lock that is held in a file in which nobody lives would never be given back. The two disagree, so nothing is touched. */
-static int refuse_held(const struct sas_region *r, const struct sas_run *run)
+static int is_locked(const struct sas_run_header *h)
 {
-	if (!sas_run_is_held(&run->header->table_lock) && !sas_run_is_held(&run->header->block_lock))
+	return sas_run_is_held(&h->table_lock) || sas_run_is_held(&h->block_lock) || sas_run_is_held(&h->grow_lock) ||
+	       sas_run_is_held(&h->sync_lock);
+}
+
+/* Nor is anybody on the way to a slot. */
+static int nobody_shows(const struct sas_run *run)
+{
+	return sas_port->ofd_test(run->fd, F_WRLCK, 0, 0) == 0;
+}
+
+/*
+ * What the dead left is taken over if it is sound. 0; 1: it is not, and is formatted. A lock that is held in a file in which
+ * nobody lives would never be given back, and a thread that lives in one that is damaged is not to lose it: the two
+ * disagree, so nothing is touched.
+ */
+static int examine(struct sas_region *r, const struct sas_run *run)
+{
+	int locked = is_locked(run->header);
+
+	if (!nobody_shows(run))
 		return 0;
-	if (sas_port->ofd_test(run->fd, F_WRLCK, 0, 0) != 0)
-		return 0;
-	if (!sas_run_is_held(&run->header->table_lock) && !sas_run_is_held(&run->header->block_lock))
-		return 0;       /* its holder has just left */
+	if (!(locked && is_locked(run->header))) {      /* its holder may just have left */
+		/* Somebody may have joined meanwhile, and have it in motion. */
+		if (sas_run_is_sound(r, run) || !nobody_shows(run))
+			return 0;
+		if (!sas_run_claims_life(run))
+			return 1;
+	}
 	return sas_fail(EBUSY, "%s/" SAS_RUN_NAME ": is locked, but no process has joined: it is damaged, or its owner has "
 			"closed our descriptors; delete it when nobody uses the region", r->path);
 }
@@ -401,11 +435,12 @@ static int try_open(struct sas_region *r, struct sas_run *run)
 	error = map_run(run);
 	if (error)
 		return error;
-	if (usable(r, run, (uint64_t)st.st_size))
-		return refuse_held(r, run);
+	error = usable(r, run, (uint64_t)st.st_size) ? examine(r, run) : 1;
+	if (error <= 0)
+		return error;
 	sas_port->munmap(run->header, run->size);
 	run->header = NULL;
-	return 1;
+	return error;
 }
 
 int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go)

@@ -47,6 +47,7 @@ struct sas_run_header {
 	sas_u32_t page_top;             /* pages below have file space */
 	sas_u32_t line_space, line_top; /* lock lines that have file space, and that are in chains */
 	sas_u32_t line_link;            /* the line + 1 that the line at line_top is being chained to */
+	sas_u32_t line_era;             /* lock_table.h: drawn by who comes when nobody lives */
 	sas_u64_t lock_looked;          /* CLOCK_MONOTONIC, ns: when a waiter last looked for the dead */
 	/* epoch.h */
 	sas_u64_t epoch __attribute__((aligned(64)));   /* even; each look for readers begins the next one */
@@ -180,6 +181,8 @@ uint64_t sas_run_layout(void);
 /* Open r's SAS.run, or format it when it is absent or nobody can live in it. The caller holds a shared lock on
  * the anchor file `anchor_fd`; formatting changes it to exclusive and back. *let_go: that was done, so look at the anchor again. */
 int sas_run_open(struct sas_region *r, int anchor_fd, int *let_go);
+/* No other process holds the file lock of a slot. */
+int sas_run_is_deserted(struct sas_region *r, struct sas_run *run);
 /* Its descriptor, opened again (and its byte locked) when the program closed it. -errno. */
 int sas_run_fd(struct sas_region *r, struct sas_run *run);
 /* The byte of the file that the process of a slot holds a lock on. */

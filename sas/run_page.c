@@ -24,6 +24,7 @@ static int claim(struct sas_run *run, uint32_t owner, uint32_t kind, uint32_t *n
 		if (sas_load_relaxed_u32(&run->pages[i].owner) != 0 ||
 		    !sas_cas_acq_rel_u32(&run->pages[i].owner, &nobody, owner))
 			continue;
+		memset(run->pages[i].bytes, 0, sizeof run->pages[i].bytes);
 		__atomic_store_n(&run->pages[i].kind, kind, __ATOMIC_RELEASE);
 		*number = i;
 		return 0;
@@ -76,7 +77,6 @@ void sas_run_page_give(struct sas_run *run, uint32_t number)
 	struct sas_run_page *page = &run->pages[number];
 
 	__atomic_store_n(&page->kind, 0, __ATOMIC_RELAXED);
-	memset(page->bytes, 0, sizeof page->bytes);
 	sas_store_release_u32(&page->owner, 0);
 }
 

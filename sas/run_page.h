@@ -6,8 +6,8 @@
  * it) writes the bytes; anybody may read them. `kind` tells what the bytes are; where it is 0 they are nothing yet.
  *
  * Locks: none to take and to give; grow_lock for file space.
- * Crash: `owner` is the only store that counts, so recovery finds a dead slot's pages by it. The bytes of a page are zero when
- * it is taken, and are made so again before it is given back; a death in between leaves it its owner's, with kind 0.
+ * Crash: `owner` is the only store that counts, so recovery finds a dead slot's pages by it. The bytes of a page are made zero when
+ * it is taken, before its kind is told; a death in between leaves it its owner's, with kind 0.
  */
 #ifndef SAS_RUN_PAGE_H
 #define SAS_RUN_PAGE_H

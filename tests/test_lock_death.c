@@ -134,6 +134,7 @@ START_TEST(interrupted_waiter_for_a_latch_comes_back)
 		ck_assert_uint_lt(slot, SAS_RUN_STEP);
 	sas_store_relaxed_u32(&run->threads[slot].lock_latch, bucket + 1);
 	sas_store_relaxed_u32(&run->lines[bucket].latch, slot + 1);
+	sas_store_release_u32(&run->lines[bucket].era, sas_load_relaxed_u32(&run->header->line_era));
 	agent_kill(&dead);
 	interrupt_waits(1);
 	ck_assert_int_eq(SASLockTake(at(9), WRITE, 0, -1), 0);

@@ -15,6 +15,7 @@
 #include "sas/lock.h"
 #include "sas/run.h"
 #include "sas/tiles.h"
+#include "sasepoch.h"
 #include "sasinspect.h"
 
 #define ANCHOR "SAS00000.DAT"
@@ -61,6 +62,11 @@ static struct place places[] = {
 	{ RUN, SAS_RUN_LOCK_OFFSET + SAS_RUN_BUCKETS * SAS_RUN_LINE, SAS_RUN_LINE },
 	{ RUN, SAS_RUN_INDEX_OFFSET, 4096 },
 	{ ANCHOR, 0, IMAGE_SEGMENT + SAS_M_PAGE },                              /* anywhere */
+	{ RUN, SAS_RUN_PAGE_OFFSET + SAS_RUN_PAGE, 64 },                        /* deferred frees */
+	{ RUN, SAS_RUN_PAGE_OFFSET + 2 * SAS_RUN_PAGE, 64 },                    /* a free page, */
+	{ RUN, SAS_RUN_THREAD_OFFSET + 2 * sizeof(struct sas_run_thread), sizeof(struct sas_run_thread) },      /* slot, */
+	{ RUN, SAS_RUN_LOCK_OFFSET + (SAS_RUN_BUCKETS + 1) * SAS_RUN_LINE, SAS_RUN_LINE },                      /* line */
+	{ RUN, SAS_RUN_INDEX_OFFSET + 4096, 3 * 4096 },                         /* indexes of segments */
 };
 
 const unsigned fuzz_places = sizeof(places) / sizeof(places[0]);
@@ -306,10 +312,41 @@ static long look(int changed)
 
 /* --- joining */
 
-static void use_lock(void *address)
+/* Nobody else lives, so nothing is waited for. */
+static void expect_no_wait(const char *what)
 {
-	if (SASLockTake(address, SasUserLock__WRITE, 0, 20) == 0)
-		SASUnlock(address);
+	if (errno == ETIMEDOUT || errno == EDEADLK || errno == EBUSY)
+		fail(what);
+}
+
+#define MANY 40         /* locks: more than a thread's slot has records for */
+
+static void use_locks(char *first)
+{
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < MANY; i++)
+			if (SASLockTake(first + i, i % 3 ? SasUserLock__WRITE : SasUserLock__READ, SAS_LOCK_OWNERDEAD, 20))
+				expect_no_wait("a lock that nobody holds");
+		for (unsigned i = 0; i < MANY; i++)
+			SASUnlock(first + i);
+	}
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void use_epochs(SASRegion_t r, void *block)
+{
+	SASEpochEnter(r);
+	SASEpochExit(r);
+	SASEpochDefer(r, nothing, NULL, 100);
+	if (block)
+		SASEpochFree(block, 4096);
+	if (SASEpochSynchronize(r, 20))
+		expect_no_wait("readers that nobody is");
+	SASEpochReclaim(r);
 }
 
 /* Whatever each call says. */
@@ -331,9 +368,9 @@ static void use(SASRegion_t r)
 	SASBlockFree((void *)(base + IMAGE_SEGMENT), 4096);
 	SASBlockFree((void *)(base + 2 * IMAGE_SEGMENT), 2 * IMAGE_SEGMENT);
 	SASMapAhead((void *)(base + 3 * IMAGE_SEGMENT), 1);
-	use_lock((void *)(base + SAMPLE_LOCKED - IMAGE_BASE));
-	use_lock((void *)(base + SAMPLE_LOCKED - IMAGE_BASE + 1));
-	for (int i = 0; i < 6; i += 2)
+	use_locks((char *)(base + SAMPLE_LOCKED - IMAGE_BASE));
+	use_epochs(r, block[0]);
+	for (int i = 2; i < 6; i += 2)
 		if (block[i])
 			SASBlockFree(block[i], 4096UL << 2 * i);
 	SASRegionTrim(r);
@@ -351,17 +388,33 @@ static int is_whole(void)
 	return settled && check() == 0;
 }
 
+/* What the living share is theirs: a join makes it anew, or finds it as they left it, and all are dead. */
+static void leave_run_to_dead(void)
+{
+	uint64_t threads = SAS_RUN_THREAD_OFFSET;
+	char path[4200];
+	uint32_t word;
+
+	snprintf(path, sizeof(path), "%s/" RUN, sample.path);
+	if (!(flags & FUZZ_DEAD)) {
+		unlink(path);
+		return;
+	}
+	for (unsigned i = 0; i < SAMPLE_THREADS; i++, threads += sizeof(struct sas_run_thread))
+		if (read_whole(RUN, threads, &word, sizeof(word)) && (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED)) {
+			word |= FUTEX_OWNER_DIED;
+			image_write(&sample, RUN, threads, &word, sizeof(word));
+		}
+}
+
 /* A region that is whole stays whole. */
 static void join(void)
 {
 	int whole;
-	char run[4200];
 	SASRegionOptions options;
 	SASRegion_t r;
 
-	snprintf(run, sizeof(run), "%s/" RUN, sample.path);
-	/* What the living share is theirs: a join makes it anew. */
-	unlink(run);
+	leave_run_to_dead();
 	whole = is_whole();
 	SASRegionOptionsInit(&options);
 	options.flags = flags & FUZZ_READ_ONLY ? SAS_JOIN_READONLY : 0;
@@ -377,6 +430,31 @@ static void join(void)
 		fail("a region that cannot be left");
 	if (whole && check() != 0)
 		fail(first_problem);            /* a whole region was broken by its use */
+}
+
+/* --- repairing */
+
+static void hear(const char *file, uint64_t offset, const char *sentence, int done, void *arg)
+{
+	(void)offset;
+	(void)done;
+	(void)arg;
+	if (!*file || !*sentence)
+		fail("a repair without a file or a sentence");
+}
+
+/* Where it leaves no problem there is none. */
+static void repair(void)
+{
+	long left;
+
+	leave_run_to_dead();
+	errno = 0;
+	left = SASRegionRepair(sample.path, hear, NULL);
+	if (left < 0 && (errno <= 0 || errno > 200 || !*SASLastErrorMessage()))
+		fail("a repair without an errno or a sentence");
+	if (left == 0 && check() != 0)
+		fail(first_problem);
 }
 
 /* --- inputs */
@@ -399,7 +477,18 @@ void fuzz_one(const uint8_t *input, size_t size)
 	look(1);
 	if (flags & FUZZ_JOIN)
 		join();
+	else if (flags & FUZZ_REPAIR)
+		repair();
 	sample_restore();
+}
+
+/* The join has recovered both threads, so it has gone by the SAS.run that it found. */
+static void expect_recovered(void)
+{
+	struct sas_run_header h;
+
+	if (!read_whole(RUN, 0, &h, sizeof(h)) || h.recoveries.word != 2)
+		fail("the sample's dead were not recovered");
 }
 
 void fuzz_begin(void)
@@ -412,6 +501,7 @@ void fuzz_begin(void)
 	flags = FUZZ_UNCLEAN | FUZZ_DEAD;
 	set_the_scene();
 	join();
+	expect_recovered();
 	sample_restore();
 	if (look(0) != 0)
 		fail("the restored sample is bad");

@@ -7,7 +7,7 @@
  *      then changes    place (1 byte: see region.c), offset in it (2 bytes, low first), length (1 byte), bytes
  *
  * Offsets and lengths are taken modulo what there is. A length of FUZZ_CUT cuts the file there. The region is looked
- * at by all calls that read without joining, and may then be joined, used and left. No crash, no hang, nothing out of
+ * at by all calls that read without joining, and may then be repaired, or joined, used and left. No crash, no hang, nothing out of
  * bounds, no change by who only reads, and each failure with an errno that the pages name and a sentence.
  */
 #ifndef FUZZ_REGION_H
@@ -19,7 +19,8 @@
 #define FUZZ_SUMS 1U            /* checksums are corrected after the changes */
 #define FUZZ_JOIN 2U
 #define FUZZ_READ_ONLY 4U       /* joined for reading */
-#define FUZZ_DEAD 16U           /* its threads have died */
+#define FUZZ_REPAIR 8U          /* if it is not joined */
+#define FUZZ_DEAD 16U           /* its threads have died, and who joins finds the SAS.run that they left */
 #define FUZZ_UNCLEAN 32U        /* not left cleanly: logs are replayed */
 #define FUZZ_REBOOTED 64U       /* in another boot: the whole region is checked first */
 #define FUZZ_LOCKS 128U         /* locks are listed as well, which reads 12 MiB */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "sample.h"
+#include "sas/epoch.h"
 #include "sas/hash.h"
 #include "sas/hold.h"
 #include "sas/lock.h"
@@ -20,7 +21,7 @@
 
 #define LINES (SAS_RUN_BUCKETS + 64UL)
 #define PAGES 64U
-#define THREADS 64U
+#define THREADS SAMPLE_THREADS
 #define INDEX (1UL << 20)       /* more than the index of so few segments takes */
 
 struct image sample;
@@ -55,7 +56,7 @@ static void put(int fd, const void *bytes, size_t size, uint64_t offset)
 static void make_locks(int fd)
 {
 	uint32_t bucket = sas_lock_bucket(SAMPLE_LOCKED);
-	struct sas_run_line line = { .next.word = SAS_RUN_BUCKETS }, more = { .died = { 1 } };
+	struct sas_run_line line = { .next.word = SAS_RUN_BUCKETS, .latch.word = 2 }, more = { .died = { 1 } };
 	struct sas_run_page page = { .owner.word = 1, .kind = SAS_RUN_PAGE_HOLDS };
 	struct sas_run_thread *t = calloc(THREADS, sizeof(*t));
 	uint32_t word = SAMPLE_PID, record = sas_hold_record(SAS_RUN_BUCKETS << 2, SAS_HOLD_WRITE);
@@ -80,11 +81,25 @@ static void make_locks(int fd)
 	t[0].holds[3].word = sas_hold_record(bucket << 2 | 1, SAS_HOLD_READ);
 	t[1].lock_wait.word = (bucket << 2 | 1U) << 4 | SAS_WAIT_OPEN | SAS_HOLD_WRITE;
 	t[1].lock_wait_since.word = 6;
+	t[1].lock_pending.word = sas_pending(bucket << 2 | 2, SAS_HOLD_NONE, SAS_HOLD_READ, 3);
+	t[1].lock_latch.word = bucket + 1;
+	t[1].lease_of[0].word = 2;
+	t[1].epoch.word = 7;
 	put(fd, t, THREADS * sizeof(*t), SAS_RUN_THREAD_OFFSET);
 	put(fd, &page, sizeof(page), SAS_RUN_PAGE_OFFSET);
 	put(fd, &line, sizeof(line), SAS_RUN_LOCK_OFFSET + bucket * SAS_RUN_LINE);
 	put(fd, &more, sizeof(more), SAS_RUN_LOCK_OFFSET + SAS_RUN_BUCKETS * SAS_RUN_LINE);
 	free(t);
+}
+
+/* Thread 1 has deferred the free of a block. */
+static void make_limbo(int fd)
+{
+	struct sas_run_limbo page = { .owner.word = 2, .kind = SAS_RUN_PAGE_LIMBO };
+
+	page.entries[0].block.word = (IMAGE_SEGMENT + 2 * SAS_M_UNIT) | 1;
+	page.entries[0].epoch.word = 6;
+	put(fd, &page, sizeof(page), SAS_RUN_PAGE_OFFSET + sizeof(page));
 }
 
 /* The header names the file that it is in. */
@@ -102,9 +117,13 @@ static void make_run_header(int fd)
 	sas_port_boot_id(h->boot_id);
 	memcpy(h->uuid, sample.anchor.uuid, sizeof(h->uuid));
 	h->generation = sample.anchor.generation;
-	if (sas_run_make_lock(&h->table_lock) || sas_run_make_lock(&h->block_lock) || sas_run_make_lock(&h->grow_lock))
+	if (sas_run_make_lock(&h->table_lock) || sas_run_make_lock(&h->block_lock) || sas_run_make_lock(&h->grow_lock) ||
+	    sas_run_make_lock(&h->sync_lock))
 		die("SAS.run");
 	h->index_epoch.word = 1;
+	h->epoch.word = 8;
+	h->epoch_safe.word = 6;
+	h->epoch_begun.word = 1;
 	h->process_top.word = h->thread_top.word = THREADS;
 	h->page_top.word = PAGES;
 	h->line_space.word = h->line_top.word = LINES;
@@ -120,6 +139,7 @@ static void make_run_file(void)
 	make_run_header(fd);
 	put(fd, &p, sizeof(p), SAS_RUN_PROCESS_OFFSET);
 	make_locks(fd);
+	make_limbo(fd);
 	if (ftruncate(fd, (off_t)(SAS_RUN_INDEX_OFFSET + INDEX)))
 		die("SAS.run");
 	close(fd);
@@ -168,7 +188,7 @@ static void make_files(void)
 	image_carve(&sample, 1);
 	image_entry(&sample, 1, 0, SAS_M_USED, 0, 5);
 	image_entry(&sample, 1, 1, SAS_M_FREED, 0, 0);
-	image_entry(&sample, 1, 2, SAS_M_USED, 1, 6);
+	image_entry(&sample, 1, 2, SAS_M_USED, 1, SAS_M_GENERATION_RETIRED);
 	image_entry(&sample, 1, 4, SAS_M_DIRTY, 2, 0);
 	image_entry(&sample, 1, 8, SAS_M_USED, 3, 6);
 	image_entry(&sample, 1, 32, SAS_M_USED, 5, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sample.h - the region that is damaged: eight segments of 2 MiB, four files, two intents that may wait for recovery,
- * and a SAS.run with a process, two threads and three locks. It is remade from memory, which takes less than a
- * millisecond.
+ * and a SAS.run with a process and two threads: locks held, waited for and half taken, a latch, a lease, a free that was
+ * deferred. It is remade from memory, which takes less than a millisecond.
  */
 #ifndef FUZZ_SAMPLE_H
 #define FUZZ_SAMPLE_H
@@ -11,6 +11,7 @@
 #include "../image.h"
 
 #define SAMPLE_SEGMENTS 8
+#define SAMPLE_THREADS 64       /* slots; the first two are in use */
 /* Thread 0 holds SAMPLE_LOCKED for reading and the next address for writing; thread 1 waits for the first. */
 #define SAMPLE_LOCKED (IMAGE_BASE + 0x1234)
 #define SAMPLE_PID 77
