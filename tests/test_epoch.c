@@ -18,6 +18,7 @@
 #include <sasepoch.h>
 #include <sasinspect.h>
 #include <saslock.h>
+#include <sassim.h>
 #include "fixture.h"
 
 #define RETIRED SAS_GENERATION_RETIRED
