@@ -228,6 +228,10 @@ int sas_lock_take_at_once(uint64_t address, unsigned mode)
 
 	if (!n)
 		return 0;
+	if (!sas_newest_lives(n)) {
+		sas_newest_end();
+		return 0;
+	}
 	/* Once more, of what we hold: no store but our own. */
 	if (n->held.address == address && n->held.mode >= mode && n->word)
 		done = ++n->held.nested != 0;

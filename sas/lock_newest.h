@@ -32,11 +32,16 @@ static inline struct sas_newest *sas_newest_begin(uint64_t address)
 		return NULL;
 	sas_here.depth = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (LIKELY(address - n->base < n->size && n->stamp == sas_stamp() &&
-		   sas_m_load_relaxed_u32(n->life) == SAS_M_LIFE_ACTIVE))
+	if (LIKELY(address - n->base < n->size && n->stamp == sas_stamp()))
 		return n;
 	sas_newest_end();
 	return NULL;
+}
+
+/* Nobody has removed its region. What is held there is given back all the same. */
+static inline int sas_newest_lives(const struct sas_newest *n)
+{
+	return sas_m_load_relaxed_u32(n->life) == SAS_M_LIFE_ACTIVE;
 }
 
 /* The newest lock, from `word`, which needs no evidence. 0: the lock's word is another one. */
@@ -63,7 +68,8 @@ static inline __attribute__((always_inline)) int sas_newest_take(uint64_t addres
 	if (!LIKELY(n != NULL))
 		return 0;
 	word = n->word;
-	done = LIKELY(n->held.address == address && word && !n->held.mode && sas_lock_may(word, SAS_HOLD_NONE, mode, 0)) &&
+	done = LIKELY(n->held.address == address && word && !n->held.mode && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
+		      sas_newest_lives(n)) &&
 	       sas_newest_change(n, n->held.at, n->held.lock, SAS_HOLD_NONE, mode, word, sas_hold_number_after(word));
 	sas_newest_end();
 	return done;
