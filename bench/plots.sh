@@ -52,7 +52,7 @@ set rmargin 9
 set style fill solid 0.9 noborder
 $(test "$scale" = log && echo 'set logscale x; set xrange [1:*]; from = 1.0' || echo 'set xrange [0:*]; from = 0.0')
 plot "$work/$name" using (from):0:(from):2:(\$0 - 0.36):(\$0 + 0.36):ytic(1) with boxxyerror lc rgb "#3b6ea5", \
-     "" using 2:0:(sprintf(" %.4g", \$2)) with labels left noenhanced
+     "" using 2:0:2 with labels left offset char 0.5, 0 noenhanced
 PLOT
 }
 

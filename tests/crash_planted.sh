@@ -155,27 +155,27 @@ plant commit-late log.c '/^int sas_intent_commit(/,/^}/ s/^\t\tsas_m_store_relea
 
 # A segment's name is not synced before the table says that it is there.
 plant name-unsynced segment.c '/^int sas_segment_make(/,/^}/ s/^\terror = sas_sync_file(.*//' \
-	crash_power '1 2 3' 'the file is missing' normal
+	crash_power 'process 1 2 3' 'the file is missing' normal
 
 # SASSync() leaves out all segments but the first.
 plant sync-left-out persist.c '/^int sas_sync(/,/^}/ s/n < r->segments/n < 1/' \
-	crash_power '1 2 3' 'content was synced|is lost|map entry of the block' normal
+	crash_power 'process 1 2 3' 'content was synced|is lost|map entry of the block' normal
 
 # A call on persistent memory returns while its last line is under way.
 plant fence-left-out persist.c '/^int sas_persist(/,/^}/ s/^\tsas_fence(r);//' \
-	crash_power '1 2' 'pmem.*(is lost|map entry of the block|was freed and is in use|an intent|the finder)' normal
+	crash_power 'pmem 1 2' 'pmem.*(is lost|map entry of the block|was freed and is in use|an intent|the finder)' normal
 
 # The anchor of a region that is reset goes before the names of its segments have gone for good.
 plant removal-unsynced region_remove.c '/^static int delete_files(/,/^}/ s/^\t\terror = sas_port->fsync(dir);/\t\terror = 0;/' \
-	crash_power '1 2' 'holds no region'
+	crash_power 'process 1 2' 'holds no region'
 
 # The bytes that an intent changed are not synced before its log forgets them.
 plant changes-unsynced log.c '/^static int persist_changed(/,/^}/ s/^\twhile (!error/\twhile (0/' \
-	crash_power '1 2 3 4' 'an intent' normal
+	crash_power 'disk 1 2 3' 'an intent' normal
 
 # A block that was allocated is not synced.
 plant publish-unsynced block.c '/^static int publish(/,/^}/ s/^\terror = sas_persist.*/\terror = 0;/' \
-	crash_power '1 2 3' 'is lost|map entry of the block' normal
+	crash_power 'disk 1 2 3' 'is lost|map entry of the block' normal
 
 # The evidence of a change is not saved by who changes the lock's word next.
 plant evidence-left-out hold.c '/^void sas_hold_save_evidence(/,/^}/ s/^\tdo {/\tif (number)\

@@ -276,6 +276,7 @@ static void do_intent(struct scene *s, struct promises *p, SASRegion_t region)
 	int error;
 
 	doing(p, kind ? "sas_intent: undo" : "sas_intent: redo");
+	p->dense = 1;
 	p->value[1] = p->value[0] + 1;
 	p->words_known &= p->strict;
 	error = sas_call_begin(region, SAS_CALL_WRITE | SAS_CALL_SLOT, &t);
@@ -291,13 +292,14 @@ static void do_intent(struct scene *s, struct promises *p, SASRegion_t region)
 		p->value[0] = p->value[1];
 	p->value[1] = p->value[0];
 	sas_call_end(t);
+	p->dense = 0;
 }
 
 /* The old region's promises end with the call, and the new one's begin: it has nothing. */
 static void do_reset(struct scene *s, struct promises *p, SASRegion_t region)
 {
 	doing(p, "SASRegionReset");
-	p->resetting = 1;
+	p->dense = 1;
 	p->exists = p->finder_known = p->words_known = 0;
 	p->freed = p->words = 0;
 	memset(p->blocks, 0, sizeof p->blocks);
@@ -306,7 +308,7 @@ static void do_reset(struct scene *s, struct promises *p, SASRegion_t region)
 	if (SASRegionReset(region) != 0)
 		scene_fail_call(s, "SASRegionReset");
 	p->finder_known = p->exists = 1;
-	p->resetting = 0;
+	p->dense = 0;
 	make_words(s, p, region);
 }
 

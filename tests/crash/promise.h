@@ -35,7 +35,8 @@ struct promises {
 	sas_durability_t durability;
 	int strict;                     /* not that of processes */
 	int settled;                    /* nothing was done since a sync */
-	int resetting, copying;
+	int dense;                      /* what is done is short and rare: it is cut at each of its calls */
+	int copying;
 	unsigned seed, calls;
 	uint64_t region_size, segment_size;
 	int exists;                     /* there must be a region */
