@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Pictures of what bench/results/*.txt say, which `make bench-record` has written: bars of the medians of the runs, by gnuplot.
-# Usage: plots.sh RESULTS-DIRECTORY PLOTS-DIRECTORY
+# Usage: draw.sh RESULTS-DIRECTORY PLOTS-DIRECTORY
 
 set -e
 results=$1
@@ -34,7 +34,7 @@ bars() {
 	local name=$1 title=$2 unit=$3 scale=${4:-linear} count
 	medians > "$work/$name"
 	count=$(wc -l < "$work/$name")
-	test "$count" -gt 0 || { echo "plots.sh: nothing for $name" >&2; exit 1; }
+	test "$count" -gt 0 || { echo "draw.sh: nothing for $name" >&2; exit 1; }
 	gnuplot << PLOT
 set terminal svg size 860, $((70 + 26 * count)) font "sans,12" background "white"
 set output "$plots/$name.svg"
