@@ -50,6 +50,7 @@ small=(--base 0x565900000000 --region-size 64M --segment-size 2M)
 
 start() # DIRECTORY [SIZE...]: a participant, its addresses in "held"
 {
+	rm -f held              # of an earlier one, which was ready
 	mkfifo leash
 	"$hold" "$@" < leash > held 2>&1 &
 	holder=$!
