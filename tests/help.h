@@ -47,6 +47,8 @@ int help_emulated(void);
 int help_marks_deaths(void);
 /* A test of what the living do for the dead, left out where nobody knows of them. */
 #define help_add_death(c, test) do { if (help_marks_deaths()) tcase_add_test(c, test); } while (0)
+/* For tests that run themselves as a program again, or ask the kernel for what the emulator does not pass on. */
+#define help_add_native(c, test) do { if (!help_emulated()) tcase_add_test(c, test); } while (0)
 /* Memcheck takes the first touch of a lazily mapped segment for a fault of the program. */
 int help_valgrind(void);
 /* There, map these bytes; gives block. */

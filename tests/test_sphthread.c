@@ -172,8 +172,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, numbers_are_the_kernels);
 	tcase_add_test(tests, thread_set_up_stores_number_without_a_join);
 	tcase_add_test(tests, numbers_after_fork_are_the_childs);
-	tcase_add_test(tests, calls_after_raw_clone_are_right);
-	tcase_add_test(tests, thread_number_after_raw_clone_is_right);
+	help_add_native(tests, calls_after_raw_clone_are_right);
+	help_add_native(tests, thread_number_after_raw_clone_is_right);
 	tcase_add_test(tests, command_line_is_the_first_argument);
 	return help_main(suite);
 }
