@@ -28,7 +28,7 @@
 #include "crash/scene.h"
 #include "crash/store.h"
 #include "crash/watch.h"
-#include "sas/lock.h"
+#include "sas/lock/lock.h"
 #include "saslock.h"
 #include "sassim.h"
 

@@ -20,7 +20,7 @@
 #include "crash/promise.h"
 #include "crash/store.h"
 #include "crash/watch.h"
-#include "sas/layout.h"
+#include "sas/media/layout.h"
 
 #define SEGMENT (8UL << 20)     /* its block map has two pages */
 #define SEGMENTS 4

@@ -6,7 +6,7 @@
 #define TESTS_FAULTY_H
 
 #include <sys/types.h>
-#include "sas/port.h"
+#include "sas/ground/port.h"
 
 #define ENTRIES(X)                                                                                 \
 	X(int, openat, (int dir, const char *name, int flags, unsigned mode), (dir, name, flags, mode)) \

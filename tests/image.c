@@ -10,9 +10,9 @@
 #include <unistd.h>
 #include "image.h"
 #include "sandbox.h"
-#include "sas/anchor.h"
-#include "sas/hash.h"
-#include "sas/tiles.h"
+#include "sas/media/anchor.h"
+#include "sas/ground/hash.h"
+#include "sas/block/tiles.h"
 
 static void die(const char *what)
 {

@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "sas/layout.h"
+#include "sas/media/layout.h"
 
 struct image {
 	char path[PATH_MAX];

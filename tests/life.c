@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "life.h"
-#include "sas/lock_table.h"
+#include "sas/lock/lock_table.h"
 
 char context[256];
 

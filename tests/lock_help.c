@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "lock_help.h"
-#include "sas/lock.h"
-#include "sas/port.h"
+#include "sas/lock/lock.h"
+#include "sas/ground/port.h"
 #include <sassim.h>
 
 const sas_userlock_request_t all_modes[3] = { READ, INTENT, WRITE };

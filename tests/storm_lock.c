@@ -25,7 +25,7 @@
 
 #include <sassim.h>
 #include "lock_help.h"
-#include "sas/lock.h"
+#include "sas/lock/lock.h"
 
 #define WORKERS 8
 #define LOCKS 6

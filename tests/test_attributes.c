@@ -10,7 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "fixture.h"
-#include "../sas/port.h"
+#include "../sas/ground/port.h"
 #include "sandbox.h"
 
 #define KEY(name) "user.sasphere." name

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sas/buddy.h"
+#include "../sas/block/buddy.h"
 #include "help.h"
 
 static struct sas_buddy *buddy;

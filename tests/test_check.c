@@ -14,10 +14,10 @@
 #include "help.h"
 #include "image.h"
 #include "sandbox.h"
-#include "sas/anchor.h"
-#include "sas/hash.h"
-#include "sas/port.h"
-#include "sas/tiles.h"
+#include "sas/media/anchor.h"
+#include "sas/ground/hash.h"
+#include "sas/ground/port.h"
+#include "sas/block/tiles.h"
 #include "sasinspect.h"
 
 static long problems;

@@ -16,8 +16,8 @@
 #include <sasinspect.h>
 #include <sassim.h>
 #include "lock_help.h"
-#include "sas/lock_table.h"
-#include "sas/region.h"
+#include "sas/lock/lock_table.h"
+#include "sas/region/region.h"
 
 static int home = -1;           /* our pid namespace */
 

@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "help.h"
-#include "sas/anchor.h"
-#include "sas/run.h"
+#include "sas/media/anchor.h"
+#include "sas/run/run.h"
 #include "sasinspect.h"
 #include "sassim.h"
 

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "fixture.h"
-#include "sas/lines.h"
-#include "sas/port.h"
+#include "sas/ground/lines.h"
+#include "sas/ground/port.h"
 #include "sasalloc.h"
 #include "sasepoch.h"
 #include "sasmsync.h"

@@ -16,10 +16,10 @@
 
 #include <sasepoch.h>
 #include "fixture.h"
-#include "sas/block.h"
-#include "sas/epoch.h"
-#include "sas/port.h"
-#include "sas/run_page.h"
+#include "sas/block/block.h"
+#include "sas/epoch/epoch.h"
+#include "sas/ground/port.h"
+#include "sas/run/run_page.h"
 
 #define RETIRING 0x40UL
 #define FREEING 0x80UL

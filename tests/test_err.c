@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../sas/err.h"
+#include "../sas/ground/err.h"
 #include "help.h"
 
 #define TOLD_MAX 64

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <saslock.h>
 #include "lock_help.h"
-#include "sas/hold.h"
-#include "sas/region.h"
+#include "sas/lock/hold.h"
+#include "sas/region/region.h"
 
 #define DEAD 40U
 #define OTHER 41U

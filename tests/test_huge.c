@@ -18,7 +18,7 @@
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "../sas/port.h"
+#include "../sas/ground/port.h"
 #include "fixture.h"
 #include "sandbox.h"
 

@@ -24,7 +24,7 @@
 #include "life.h"
 #include "lock_help.h"
 #include "sandbox.h"
-#include "sas/region.h"
+#include "sas/region/region.h"
 
 #define ANCHOR "SAS00000.DAT"
 #define DEADLINE 10     /* seconds that a run may take */

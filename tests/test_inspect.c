@@ -13,9 +13,9 @@
 #include <unistd.h>
 #include "help.h"
 #include "image.h"
-#include "sas/anchor.h"
-#include "sas/port.h"
-#include "sas/run.h"
+#include "sas/media/anchor.h"
+#include "sas/ground/port.h"
+#include "sas/run/run.h"
 #include "sasinspect.h"
 
 /* --- the rules of the anchor */

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "life.h"
-#include "sas/port.h"
+#include "sas/ground/port.h"
 
 /* --- places where some calls never work */
 

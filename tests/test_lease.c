@@ -19,11 +19,11 @@
 
 #include <sassim.h>
 
-#include "../sas/block.h"
-#include "../sas/index.h"
-#include "../sas/lease.h"
-#include "../sas/port.h"
-#include "../sas/run_lease.h"
+#include "../sas/block/block.h"
+#include "../sas/block/index.h"
+#include "../sas/block/lease.h"
+#include "../sas/ground/port.h"
+#include "../sas/run/run_lease.h"
 #include "fixture.h"
 
 /* --- the invariant */

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "help.h"
-#include "sas/port.h"
+#include "sas/ground/port.h"
 
 #define TIB (1024 * GIB)
 #define NOBODY 20003

@@ -18,7 +18,7 @@
 #include <sasalloc.h>
 #include <sassim.h>
 #include "lock_help.h"
-#include "sas/lock.h"
+#include "sas/lock/lock.h"
 
 /* --- what excludes what */
 

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sas/block.h"
-#include "../sas/hash.h"
-#include "../sas/log.h"
-#include "../sas/region.h"
-#include "../sas/runtime.h"
+#include "../sas/block/block.h"
+#include "../sas/ground/hash.h"
+#include "../sas/run/log.h"
+#include "../sas/region/region.h"
+#include "../sas/region/runtime.h"
 #include "fixture.h"
 
 #define ROOM (SAS_M_LOG_SIZE - sizeof(struct sas_m_log))

@@ -16,9 +16,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "fixture.h"
-#include "sas/layout.h"
-#include "sas/port.h"
-#include "sas/run.h"
+#include "sas/media/layout.h"
+#include "sas/ground/port.h"
+#include "sas/run/run.h"
 #include "sasalloc.h"
 #include "sasepoch.h"
 #include "saslock.h"

@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "fixture.h"
-#include "../sas/port.h"
-#include "../sas/region.h"
+#include "../sas/ground/port.h"
+#include "../sas/region/region.h"
 #include "sandbox.h"
 
 #define BLOCK (64 * KIB)

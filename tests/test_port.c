@@ -20,13 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../sas/err.h"
-#include "../sas/hash.h"
-#include "../sas/layout.h"
-#include "../sas/numa.h"
-#include "../sas/port.h"
-#include "../sas/uuid.h"
-#include "../sas/xattr.h"
+#include "../sas/ground/err.h"
+#include "../sas/ground/hash.h"
+#include "../sas/media/layout.h"
+#include "../sas/ground/numa.h"
+#include "../sas/ground/port.h"
+#include "../sas/ground/uuid.h"
+#include "../sas/ground/xattr.h"
 #include "help.h"
 
 #define LIMIT 65536

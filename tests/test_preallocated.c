@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "help.h"
-#include "sas/layout.h"
-#include "sas/port.h"
+#include "sas/media/layout.h"
+#include "sas/ground/port.h"
 #include "sasinspect.h"
 
 #define ANCHOR "SAS00000.DAT"

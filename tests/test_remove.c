@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "help.h"
-#include "sas/layout.h"
+#include "sas/media/layout.h"
 #include "sassim.h"
 
 #define ANCHOR "SAS00000.DAT"

@@ -16,10 +16,10 @@
 #include "help.h"
 #include "image.h"
 #include "sandbox.h"
-#include "sas/anchor.h"
-#include "sas/port.h"
-#include "sas/run.h"
-#include "sas/tiles.h"
+#include "sas/media/anchor.h"
+#include "sas/ground/port.h"
+#include "sas/run/run.h"
+#include "sas/block/tiles.h"
 #include "sasinspect.h"
 
 static int done, left;

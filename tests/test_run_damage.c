@@ -13,9 +13,9 @@
 
 #include <sasepoch.h>
 #include "fixture.h"
-#include "sas/epoch.h"
-#include "sas/hold.h"
-#include "sas/run_page.h"
+#include "sas/epoch/epoch.h"
+#include "sas/lock/hold.h"
+#include "sas/run/run_page.h"
 
 #define LOCKS 40U       /* more than a slot has records for */
 #define FILE_START 0U

@@ -15,8 +15,8 @@
 #include <sasepoch.h>
 #include <sassim.h>
 #include "lock_help.h"
-#include "sas/port.h"
-#include "sas/region.h"
+#include "sas/ground/port.h"
+#include "sas/region/region.h"
 
 #define LARGE (2 * HELP_SEGMENT)
 

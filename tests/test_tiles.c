@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sas/tiles.h"
+#include "../sas/block/tiles.h"
 #include "help.h"
 
 #define UNITS 64U

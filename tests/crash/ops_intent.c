@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include "sas/log.h"
-#include "sas/runtime.h"
+#include "sas/run/log.h"
+#include "sas/region/runtime.h"
 #include "ops.h"
 
 #define RANGES 5

@@ -10,11 +10,11 @@
 #include <unistd.h>
 #include "region.h"
 #include "sample.h"
-#include "sas/anchor.h"
-#include "sas/hash.h"
-#include "sas/lock.h"
-#include "sas/run.h"
-#include "sas/tiles.h"
+#include "sas/media/anchor.h"
+#include "sas/ground/hash.h"
+#include "sas/lock/lock.h"
+#include "sas/run/run.h"
+#include "sas/block/tiles.h"
 #include "sasepoch.h"
 #include "sasinspect.h"
 

@@ -10,14 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "sample.h"
-#include "sas/epoch.h"
-#include "sas/hash.h"
-#include "sas/hold.h"
-#include "sas/lock.h"
-#include "sas/port.h"
-#include "sas/run.h"
-#include "sas/run_page.h"
-#include "sas/tiles.h"
+#include "sas/epoch/epoch.h"
+#include "sas/ground/hash.h"
+#include "sas/lock/hold.h"
+#include "sas/lock/lock.h"
+#include "sas/ground/port.h"
+#include "sas/run/run.h"
+#include "sas/run/run_page.h"
+#include "sas/block/tiles.h"
 
 #define LINES (SAS_RUN_BUCKETS + 64UL)
 #define PAGES 64U

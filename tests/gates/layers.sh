@@ -89,7 +89,7 @@ BEGIN {
 			refuse("sas/ sees nothing of " to "/")
 		else if ((theirs = module_layer(target)) > own)
 			refuse("layer " own " does not see layer " theirs)
-		else if (own == 1 && theirs == 0 && target != "sas/atomic.h")
+		else if (own == 1 && theirs == 0 && target != "sas/ground/atomic.h")
 			refuse("layout sees nothing but atomic types")
 	} else if (target == "") {
 		if ($3 == "\"") refuse("no such file in the tree")

@@ -50,19 +50,19 @@ done
 test -s "$work/complaints" && verdict
 
 # layers: upward, sideways, a stranger, a circle
-echo '#include "runtime.h"' >> "$tree/sas/port.c"
+echo '#include "region/runtime.h"' >> "$tree/sas/ground/port.c"
 refused layers 'port.c.*layer 0 does not see layer 3'
-echo '#include "sassim.h"' >> "$tree/sas/block.c"
+echo '#include "sassim.h"' >> "$tree/sas/block/block.c"
 refused layers 'block.c.*does not see public headers'
-echo '#include "sas/layout.h"' > "$tree/utils/stranger.c"
+echo '#include "sas/media/layout.h"' > "$tree/utils/stranger.c"
 refused layers 'utils/stranger.c.*utils/ sees'
-echo '#include <stdio.h>' >> "$tree/sas/layout.h"
+echo '#include <stdio.h>' >> "$tree/sas/media/layout.h"
 refused layers 'layout is bytes alone'
 echo 'int x;' > "$tree/sas/nowhere.c"
 refused layers 'nowhere.c: in no layer'
 echo '#include "sasregion.h"' >> "$tree/include/sastype.h"
 refused layers 'circle'
-echo '#include "../sas/err.h"' >> "$tree/include/sassim.h"
+echo '#include "../sas/ground/err.h"' >> "$tree/include/sassim.h"
 refused layers 'no such file in the tree\|sees only public headers'
 
 # port: a system call beside the table, in an archive of one object
@@ -90,13 +90,13 @@ sed -i 's/^#endif$/extern __C__ int\nsphForgotten (void);\n#endif/' "$tree/inclu
 refused symbols 'sphForgotten: in the sphgtod.h, not in the libsphgtod.a'
 
 # layout: a field moved, a field and a structure not described, a structure without assertions
-sed -i 's/^\tuint64_t finder;/\tuint32_t planted;\n&/' "$tree/sas/layout.h"
+sed -i 's/^\tuint64_t finder;/\tuint32_t planted;\n&/' "$tree/sas/media/layout.h"
 refused layout 'assert'
 sed -i 's/finder/f_inder/g' "$tree/doc/FORMAT.md"
 refused layout 'field finder of struct sas_m_state is not described'
 sed -i 's/sas_m_trailer/sas_m_gone/g' "$tree/doc/FORMAT.md"
 refused layout 'does not describe struct sas_m_trailer'
-echo 'struct sas_m_new { uint32_t first; };' | sed 's/{ /{\n\t/; s/; }/;\n}/' >> "$tree/sas/layout.h"
+echo 'struct sas_m_new { uint32_t first; };' | sed 's/{ /{\n\t/; s/; }/;\n}/' >> "$tree/sas/media/layout.h"
 refused layout 'asserts nothing about sas_m_new'
 
 # man: no page, a page groff complains about, a link to nowhere, a page of something else
