@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * change_make.c - what every change of nodes does: beginning, holding, making new nodes, publishing, undoing. See change.c.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include "change.h"
+
+struct sph_chunk {
+	struct sph_chunk *next;
+	size_t used, size;
+	_Alignas(16) unsigned char bytes[];
+};
+
+/* --- memory of a change */
+
+void *sph_change_grab(struct sph_change *c, size_t size)
+{
+	struct sph_chunk *m = c->memory;
+	size_t least = size > 32000 ? size : 32000;
+
+	size = (size + 15) & ~(size_t)15;
+	if (!m || m->size - m->used < size) {
+		m = malloc(sizeof *m + least + 16);
+		if (!m)
+			return NULL;
+		m->next = c->memory;
+		m->used = 0;
+		m->size = least + 16;
+		c->memory = m;
+	}
+	m->used += size;
+	return m->bytes + m->used - size;
+}
+
+int sph_change_no_memory(void)
+{
+	return sas_service_fail(ENOMEM, "no memory of this process to change the tree in");
+}
+
+/* --- holding, making, ending */
+
+/* 0; 1: begin again. */
+int sph_change_hold(struct sph_change *c, struct sph_node *node, uint64_t was)
+{
+	struct sph_hold *h = &c->holds[c->hold_count];
+
+	if (!was || !sph_hold_take(h, c->u, sph_node_word(node), &node->version, was))
+		return 1;
+	c->hold_count++;
+	return 0;
+}
+
+/* A place in the list of new nodes. */
+static int room_for_one(struct sph_change *c)
+{
+	size_t room = c->made_room ? 2 * c->made_room : 64;
+	struct sph_node **made;
+
+	if (c->made_count < c->made_room)
+		return 0;
+	made = realloc(c->made, room * sizeof(*made));
+	if (!made)
+		return sph_change_no_memory();
+	c->made = made;
+	c->made_room = room;
+	return 0;
+}
+
+static int make_node(struct sph_change *c, const struct sph_node *image, uint64_t *made)
+{
+	const struct sph_node *near = c->path->depth ? c->path->step[c->path->depth - 1].node : NULL;
+	int error = room_for_one(c);
+	struct sph_node *node;
+	SASBlockHeader *h;
+	uint64_t version;
+
+	if (error)
+		return error;
+	node = sph_pages_take(c->u, c->tree, near, &error);
+	if (!node)
+		return error;
+	c->made[c->made_count++] = node;
+	version = __atomic_load_n(&node->version, __ATOMIC_RELAXED) + 1;
+	sph_racy_copy(&node->n, &image->n, c->page - offsetof(struct sph_node, n));
+	h = &node->header;
+	h->blockType = c->t->node_type;
+	h->blockSize = c->page;
+	h->blockFreeSpace = NULL;
+	h->nextBlock = NULL;
+	h->baseBlock = sph_pages_block_of(c->u, c->tree, node);
+	h->blockSig1 = block__Signature_1;
+	h->blockSig2 = block__Signature_2;
+	__atomic_store_n(&node->version, version, __ATOMIC_RELEASE);
+	__atomic_store_n(sph_node_word(node), version << 1, __ATOMIC_RELEASE);
+	*made = (uintptr_t)node;
+	return 0;
+}
+
+int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path)
+{
+	memset(c, 0, offsetof(struct sph_change, holds));
+	c->u = u;
+	c->look = sph_look_of(u);
+	c->tree = tree;
+	c->t = sph_tree_of(tree);
+	c->page = c->t->page_size;
+	c->path = path;
+	for (unsigned i = 0; i < sizeof c->t->changing / sizeof *c->t->changing; i++) {
+		uint64_t nobody = 0, *cell = &c->t->changing[(u->token + i) % (sizeof c->t->changing / sizeof *c->t->changing)];
+
+		if (__atomic_load_n(cell, __ATOMIC_RELAXED) == 0 &&
+		    __atomic_compare_exchange_n(cell, &nobody, u->token, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			c->cell = cell;
+			return 0;
+		}
+	}
+	return 1;
+}
+
+struct sph_change_mark sph_change_mark(const struct sph_change *c)
+{
+	return (struct sph_change_mark){ c->memory, c->memory ? c->memory->used : 0 };
+}
+
+void sph_change_release(struct sph_change *c, struct sph_change_mark mark)
+{
+	while (c->memory != mark.chunk) {
+		struct sph_chunk *next = c->memory->next;
+
+		free(c->memory);
+		c->memory = next;
+	}
+	if (c->memory)
+		c->memory->used = mark.used;
+}
+
+void sph_change_free(struct sph_change *c)
+{
+	sph_change_release(c, (struct sph_change_mark){ NULL, 0 });
+	free(c->made);
+}
+
+static void end(struct sph_change *c)
+{
+	__atomic_store_n(c->cell, 0, __ATOMIC_RELEASE);
+	sph_change_free(c);
+}
+
+int sph_change_undo(struct sph_change *c, int result)
+{
+	while (c->hold_count)
+		sph_hold_undo(&c->holds[--c->hold_count]);
+	while (c->made_count) {
+		struct sph_node *node = c->made[--c->made_count];
+
+		__atomic_store_n(sph_node_word(node), SPH_WORD_OUTDATED, __ATOMIC_RELEASE);
+		sph_pages_give(c->tree, node);
+	}
+	end(c);
+	return result;
+}
+
+/* `at` is in the holder, whose hold is the last one; the others are of the old nodes. */
+int sph_change_publish(struct sph_change *c, uint64_t *at, uint64_t node)
+{
+	struct sph_hold *holder = &c->holds[c->hold_count - 1];
+
+	for (unsigned i = 0; i < c->old_count; i++)
+		sph_pages_withdraw(c->u, c->old[i]);
+	__atomic_store_n(at, node, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i + 1 < c->hold_count; i++)
+		sph_hold_outdate(&c->holds[i]);
+	sph_hold_end(holder);
+	for (size_t i = 0; i < c->made_count; i++)
+		sph_pages_settle(c->made[i]);
+	for (unsigned i = 0; i < c->old_count; i++)
+		sph_pages_give(c->tree, c->old[i]);
+	end(c);
+	return 0;
+}
+
+/* --- entries out of nodes */
+
+struct sph_key sph_change_join(struct sph_change *c, const unsigned char *prefix, size_t size, struct sph_key suffix)
+{
+	unsigned char *bytes = sph_change_grab(c, size + suffix.size + 8);
+
+	if (!bytes)
+		return (struct sph_key){ NULL, 0 };
+	memcpy(bytes, prefix, size);
+	if (suffix.size)
+		memcpy(bytes + size, suffix.bytes, suffix.size);
+	return (struct sph_key){ bytes, size + suffix.size };
+}
+
+/* Whole keys instead of suffixes. */
+static int with_prefix(struct sph_change *c, const struct sph_node *node, struct sph_entry *entries, unsigned count)
+{
+	size_t size = sph_node_prefix_size(node, c->page);
+	const unsigned char *prefix = sph_node_prefix(node, c->page, size);
+
+	for (unsigned i = 0; i < count && size; i++) {
+		entries[i].key = sph_change_join(c, prefix, size, entries[i].key);
+		if (!entries[i].key.bytes)
+			return sph_change_no_memory();
+		entries[i].head = sph_head8(entries[i].key.bytes, entries[i].key.size);
+	}
+	return 0;
+}
+
+/* The entries of a leaf that is held, with whole keys, to entries[0..]. How many; -errno. */
+int sph_change_take_leaf(struct sph_change *c, const struct sph_node *leaf, struct sph_entry *entries)
+{
+	unsigned count = sph_leaf_order(leaf, c->page, entries);
+	int error = with_prefix(c, leaf, entries, count);
+
+	return error ? error : (int)count;
+}
+
+/* The separators of an inner node that is held, with whole keys. */
+int sph_change_take_inner(struct sph_change *c, const struct sph_node *inner, struct sph_entry *separators)
+{
+	unsigned count = inner->n.count;
+	int error;
+
+	for (unsigned i = 0; i < count; i++) {
+		separators[i].key = sph_inner_suffix(inner, c->page, i);
+		separators[i].value = inner->body.child[i + 1];
+	}
+	error = with_prefix(c, inner, separators, count);
+	return error ? error : (int)count;
+}
+
+/* The separator of two neighbours in `inner`, whole. */
+struct sph_key sph_change_separator(struct sph_change *c, const struct sph_node *inner, unsigned i)
+{
+	size_t size = sph_node_prefix_size(inner, c->page);
+
+	return sph_change_join(c, sph_node_prefix(inner, c->page, size), size, sph_inner_suffix(inner, c->page, i));
+}
+
+/* --- new nodes out of entries */
+
+static struct sph_node *image_of(struct sph_change *c)
+{
+	return sph_change_grab(c, c->page);
+}
+
+int sph_change_make_leaf(struct sph_change *c, const struct sph_entry *entries, unsigned count, uint64_t *made)
+{
+	struct sph_node *image = image_of(c);
+
+	if (!image)
+		return sph_change_no_memory();
+	sph_leaf_pack(image, c->page, entries, count);
+	sph_leaf_note_form(c->t, image);
+	return make_node(c, image, made);
+}
+
+int sph_change_make_inner(struct sph_change *c, unsigned level, uint64_t leftmost, const struct sph_entry *separators, unsigned count,
+			  uint64_t *made)
+{
+	struct sph_node *image = image_of(c);
+
+	if (!image)
+		return sph_change_no_memory();
+	sph_inner_pack(image, c->page, level, leftmost, separators, count);
+	return make_node(c, image, made);
+}

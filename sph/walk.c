@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walk.c - from the root to a leaf, beside writers: optimistic lock coupling, see tree.h.
+ *
+ * A pointer is followed after its holder's word has told that it was one; and the child's word, once read, is the one of the node that
+ * the holder points to, as the holder's word has not changed until after that.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include "node.h"
+
+struct sas_look sph_look_of(const struct sas_use *u)
+{
+	return (struct sas_look){ .region = u->region, .base = u->base, .size = u->size, .mapped = u->mapped, .shift = u->shift };
+}
+
+static int leads_nowhere(const SASBlockHeader *tree, uint64_t address)
+{
+	return sas_service_fail(EUCLEAN, "the tree %p: a pointer leads to %#llx, where no node of it can be", (const void *)tree,
+				(unsigned long long)address);
+}
+
+static inline int reach(const struct sas_look *l, const SASBlockHeader *tree, uint64_t address)
+{
+	uint64_t offset = address - l->base;
+
+	if (__builtin_expect((l->size && offset >= l->size) || address % 512 || !address, 0))
+		return leads_nowhere(tree, address);
+	return sas_look_reach(l, (const void *)address);
+}
+
+static inline void prefetch_inner(uint64_t address)
+{
+	__builtin_prefetch((const char *)address);
+	__builtin_prefetch((const char *)address + 64);
+}
+
+/* One attempt. 0; 1: somebody was faster; -errno. */
+static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash,
+		       struct sph_path *path)
+{
+	struct sph_m_tree *t = sph_tree_of(tree);
+	const size_t page = t->page_size;
+	const uint64_t *holder = &t->word;
+	uint64_t was = sph_word_read(l, holder), address, word;
+	int error;
+
+	if (!was)
+		return 1;
+	path->word = was;
+	path->depth = 0;
+	address = __atomic_load_n(&t->root, __ATOMIC_RELAXED);
+	if (!address)
+		return !sph_word_is(holder, was);
+	for (unsigned depth = 0; depth < SPH_DEPTH; depth++) {
+		struct sph_step *s = &path->step[depth];
+		unsigned level;
+
+		if (!sph_word_is(holder, was))
+			return 1;
+		error = reach(l, tree, address);
+		if (error)
+			return error;
+		s->node = (struct sph_node *)address;
+		word = sph_word_read(l, sph_node_word(s->node));
+		if (!word || !sph_word_is(holder, was))
+			return 1;
+		s->word = word;
+		level = __atomic_load_n(&s->node->n.level, __ATOMIC_RELAXED);
+		if (level == 0) {
+			path->depth = depth + 1;
+			return 0;
+		}
+		s->child = side == SPH_LAST ? sph_inner_last(s->node, page) : sph_inner_find(s->node, page, key, side == SPH_BELOW);
+		address = __atomic_load_n(sph_inner_child(s->node, s->child), __ATOMIC_RELAXED);
+		if (level == 1)
+			sph_leaf_prefetch(t, address, hash);
+		else
+			prefetch_inner(address);
+		holder = sph_node_word(s->node);
+		was = word;
+	}
+	return leads_nowhere(tree, address);
+}
+
+int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash,
+		       struct sph_path *path)
+{
+	int again;
+
+	do
+		again = walk(l, tree, key, side, hash, path);
+	while (again > 0);
+	return again;
+}
