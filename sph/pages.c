@@ -30,12 +30,10 @@ static size_t first_page(size_t page_size)
 	return page_size > SPH_PAGES_HEADER ? page_size : SPH_PAGES_HEADER;
 }
 
-static int check_shape(const void *block, size_t size, size_t page_size)
+int sph_pages_check_shape(size_t size, size_t page_size)
 {
 	size_t first = first_page(page_size);
 
-	if ((uintptr_t)block % 16 != 0)
-		return sas_service_fail(EINVAL, "%p: a block of pages begins at a multiple of 16", block);
 	if (!is_power(page_size) || page_size < SMALLEST_PAGE || page_size > LARGEST_PAGE)
 		return sas_service_fail(EINVAL, "pages of %zu bytes: they have 512 to 65536, a power of two", page_size);
 	if (!is_power(size) || size < first + page_size)
@@ -44,6 +42,17 @@ static int check_shape(const void *block, size_t size, size_t page_size)
 	if ((size - first) / page_size > UINT32_MAX)
 		return sas_service_fail(EINVAL, "a block of %zu bytes has too many pages of %zu", size, page_size);
 	return 0;
+}
+
+int sph_pages_map(struct sas_use *u, const void *block, size_t size)
+{
+	int error = 0;
+
+	if (!u->region)
+		return 0;
+	for (size_t at = 0; at < size && !error; at += 1UL << u->shift)
+		error = sas_use_reach(u, (const char *)block + at);
+	return error;
 }
 
 /* What an earlier life of the memory left: no header may be found in it, and no owner. A page that is clean is not
@@ -75,8 +84,10 @@ int sph_pages_format_block(SASBlockHeader *block, SASBlockHeader *base, size_t s
 			   sas_type_t type, int clean)
 {
 	struct sph_m_pages *p = sph_pages(block);
-	int error = check_shape(block, size, page_size);
+	int error = sph_pages_check_shape(size, page_size);
 
+	if (!error && (uintptr_t)block % 16 != 0)
+		error = sas_service_fail(EINVAL, "%p: a block of pages begins at a multiple of 16", (void *)block);
 	if (error)
 		return error;
 	block->blockSig1 = 0;

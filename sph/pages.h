@@ -63,6 +63,10 @@ struct sph_m_pages {
  * page unless the block is known to be `clean` (fresh from the region: zero there). */
 int sph_pages_format(void *block, size_t size, size_t page_size, int expanding, sas_type_t type, int clean);
 
+/* What of that is said by sizes alone: before a block is taken for it. 0; -EINVAL with a sentence. */
+int sph_pages_check_shape(size_t size, size_t page_size);
+/* All of the block is mapped here, as formatting wants it. */
+int sph_pages_map(struct sas_use *u, const void *block, size_t size);
 /* The header page says what it can say: what the calls below rely on. 0; -EUCLEAN with a sentence. */
 int sph_pages_sound(const SASBlockHeader *block);
 

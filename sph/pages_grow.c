@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 
 #include "pages_block.h"
 #include "word.h"
@@ -60,18 +59,9 @@ static int list_further(struct sas_use *u, SASBlockHeader *main)
 	return 0;
 }
 
-static int map_block(struct sas_use *u, char *block, size_t size)
-{
-	int error = 0;
-
-	for (size_t at = 0; at < size && !error; at += 1UL << u->shift)
-		error = sas_use_reach(u, block + at);
-	return error;
-}
-
 static int format_expansion(struct sas_use *u, SASBlockHeader *main, SASBlockHeader *block)
 {
-	int error = map_block(u, (char *)block, main->blockSize);
+	int error = sph_pages_map(u, block, main->blockSize);
 
 	return error ? error : sph_pages_format_block(block, main, main->blockSize, sph_pages(main)->page_size, 0,
 						      main->blockType, 0);
