@@ -4,7 +4,8 @@
  *
  * Locks: none; page calls are updates (sas/service.h) and work beside each other (pages.h). Destroying excludes.
  * Crash: a page is formatted in transit, and in use by one store; it goes back the same way. No page in transit is reached by
- *   anybody, so those of the dead are free: they are counted so, and given back when the heap has no other, or has become twice as large.
+ *   anybody, so those of the dead are free: they are counted so, and given back when they are needed: those of the last block before
+ *   there is a new one, all when there can be no new one, or when the heap has become twice as large.
  */
 #include <config.h>
 
@@ -278,8 +279,12 @@ static int has_doubled(uint64_t before, uint64_t now)
 static void *take_page(struct sas_use *u, SASBlockHeader *heap, const void *near, int *error)
 {
 	uint64_t before = sph_load_acquire(&sph_pages(heap)->expansions);
-	void *page = sph_pages_take(u, heap, near, error);
+	void *page = sph_pages_find(u, heap, near, error);
 
+	if (!page && !*error && sph_pages_reclaim_last(u, heap, NULL, NULL) > 0)
+		page = sph_pages_find(u, heap, near, error);
+	if (!page && !*error)
+		page = sph_pages_take(u, heap, near, error);
 	if (!page && *error == -ENOSPC && sph_pages_reclaim(u, heap, NULL, NULL) > 0)
 		page = sph_pages_take(u, heap, near, error);
 	if (page && has_doubled(before, sph_load_acquire(&sph_pages(heap)->expansions)))

@@ -73,6 +73,8 @@ int sph_pages_sound(const SASBlockHeader *block);
 /* A page in transit, its first 64 bytes 0, `version` kept. `near`: a page or block of the object in whose block to look first, or NULL:
  * then by the load factor (last block, first block below it, a new one). NULL: -ENOSPC in *error, with a sentence. */
 void *sph_pages_take(struct sas_use *u, SASBlockHeader *main, const void *near, int *error);
+/* The same in the blocks that there are: NULL, and *error 0: there is none, or the load factor wants a new block. */
+void *sph_pages_find(struct sas_use *u, SASBlockHeader *main, const void *near, int *error);
 /* The object reaches it now. */
 void sph_pages_settle(void *page);
 /* A page of this object, in transit by the caller, or settled; a death may leave a settled one without its header, and so lost: withdraw it
@@ -93,8 +95,11 @@ SASBlockHeader *sph_pages_block(const SASBlockHeader *main, uint64_t n);
 /* Bytes in free pages, and in those in transit whose owners are dead, in all blocks; exact while nobody changes it. */
 size_t sph_pages_free_bytes(struct sas_use *u, SASBlockHeader *main);
 /* Pages in transit whose owners are dead: `reached` tells whether the object reaches the page (NULL: no page); it is settled or given back.
- * How many were given back. */
+ * How many were given back, and how many hints were wrong about free pages: whether it is worth while to look again. */
 uint64_t sph_pages_reclaim(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg);
+
+/* The same for the last block alone, which takes no longer than filling it took: when the object is about to grow. */
+uint64_t sph_pages_reclaim_last(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg);
 
 static inline struct sph_m_page *sph_page(void *page)
 {

@@ -110,19 +110,19 @@ static void *take_in(struct sas_use *u, SASBlockHeader *block, int *error)
 	return NULL;
 }
 
-/* By looking at all of them, which puts the hints right. */
-static int refresh_hints(struct sas_use *u, SASBlockHeader *block)
+/* By looking at all of them. How many were wrong about free pages. */
+static uint64_t refresh_hints(struct sas_use *u, SASBlockHeader *block, int *error)
 {
-	for (uint32_t group = 0; group < groups_of(block); group++) {
-		int error;
+	uint64_t wrong = 0;
 
+	*error = 0;
+	for (uint32_t group = 0; group < groups_of(block) && !*error; group++)
 		if (!(sph_load_relaxed(hint_word(block, group)) & hint_bit(group)) &&
-		    look_in_group(u, block, group, 0, &error))
+		    look_in_group(u, block, group, 0, error)) {
 			sph_fetch_or_acq_rel(hint_word(block, group), hint_bit(group));
-		else if (error)
-			return error;
-	}
-	return 0;
+			wrong++;
+		}
+	return wrong;
 }
 
 /* Percent of its bytes, the header among them. */
@@ -167,7 +167,7 @@ static void *take_any(struct sas_use *u, SASBlockHeader *main, int *error)
 	for (uint64_t n = 0; (block = sph_pages_block_at(u, main, n, error)) != NULL; n++) {
 		void *page = NULL;
 
-		*error = refresh_hints(u, block);
+		refresh_hints(u, block, error);
 		if (!*error)
 			page = take_in(u, block, error);
 		if (page || *error)
@@ -195,17 +195,28 @@ static void *take_growing(struct sas_use *u, SASBlockHeader *main, int *error)
 	}
 }
 
-void *sph_pages_take(struct sas_use *u, SASBlockHeader *main, const void *near, int *error)
+void *sph_pages_find(struct sas_use *u, SASBlockHeader *main, const void *near, int *error)
 {
 	SASBlockHeader *block = near ? sph_pages_block_of(u, main, near) : NULL;
-	int expanding = sph_pages(main)->expanding != 0, refused;
 	void *page = NULL;
 
 	*error = 0;
 	if (block)
 		page = take_in(u, block, error);
-	if (!page && !*error)
-		page = expanding ? take_growing(u, main, error) : take_in(u, main, error);
+	if (page || *error)
+		return page;
+	if (!sph_pages(main)->expanding)
+		return take_in(u, main, error);
+	return take_by_load(u, main, sph_load_acquire(&sph_pages(main)->expansions), error);
+}
+
+void *sph_pages_take(struct sas_use *u, SASBlockHeader *main, const void *near, int *error)
+{
+	void *page = sph_pages_find(u, main, near, error);
+	int refused;
+
+	if (!page && !*error && sph_pages(main)->expanding)
+		page = take_growing(u, main, error);
 	refused = *error;
 	if (page || (refused && refused != -ENOSPC))
 		return page;
@@ -285,21 +296,37 @@ static int reclaim_page(struct sas_use *u, SASBlockHeader *main, void *page, int
 	return 1;
 }
 
+static uint64_t reclaim_block(struct sas_use *u, SASBlockHeader *main, SASBlockHeader *block,
+			      int (*reached)(void *page, void *arg), void *arg)
+{
+	uint64_t given = 0;
+	int error;
+
+	for (uint32_t i = 0; i < sph_pages(block)->count; i++) {
+		void *page = sph_pages_reach(u, block, i, &error);
+
+		if (!page)
+			break;
+		given += (uint64_t)reclaim_page(u, main, page, reached, arg);
+	}
+	return given + refresh_hints(u, block, &error);
+}
+
+uint64_t sph_pages_reclaim_last(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg)
+{
+	int error;
+	SASBlockHeader *block = sph_pages_block_at(u, main, sph_load_acquire(&sph_pages(main)->expansions), &error);
+
+	return block ? reclaim_block(u, main, block, reached, arg) : 0;
+}
+
 uint64_t sph_pages_reclaim(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg)
 {
 	uint64_t given = 0;
 	SASBlockHeader *block;
 	int error;
 
-	for (uint64_t n = 0; (block = sph_pages_block_at(u, main, n, &error)) != NULL; n++) {
-		for (uint32_t i = 0; i < sph_pages(block)->count; i++) {
-			void *page = sph_pages_reach(u, block, i, &error);
-
-			if (!page)
-				break;
-			given += (uint64_t)reclaim_page(u, main, page, reached, arg);
-		}
-		refresh_hints(u, block);
-	}
+	for (uint64_t n = 0; (block = sph_pages_block_at(u, main, n, &error)) != NULL; n++)
+		given += reclaim_block(u, main, block, reached, arg);
 	return given;
 }
