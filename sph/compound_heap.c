@@ -74,6 +74,14 @@ static int look(SASBlockHeader *heap, int (*read)(SASBlockHeader *heap, void *fo
 	return error;
 }
 
+/* The public edge of calls whose failure only errno tells: one that succeeds leaves it as it was. 0, or -1. */
+static int edge(int error, int before)
+{
+	if (error == 0)
+		errno = before;
+	return sas_service_errno(error);
+}
+
 /* --- making and destroying */
 
 static SASCompoundHeap_t init(void *block, size_t size, size_t page_size, int expanding)
@@ -162,7 +170,7 @@ static void destroy(SASBlockHeader *heap, enum sas_use_kind kind)
 {
 	struct sas_use use;
 	size_t size = 0;
-	int error = begin(&use, heap, kind, OWN);
+	int before = errno, error = begin(&use, heap, kind, OWN);
 
 	if (!error) {
 		error = destroy_blocks(&use, heap);
@@ -170,7 +178,7 @@ static void destroy(SASBlockHeader *heap, enum sas_use_kind kind)
 			size = heap->blockSize;
 		error = sas_use_result(&use, error);
 	}
-	if (sas_service_errno(error) == 0 && size > 0)
+	if (edge(error, before) == 0 && size > 0)
 		SASBlockDealloc(heap, size);
 }
 
@@ -190,7 +198,7 @@ void SASCompoundHeapSetLoadFactor(SASCompoundHeap_t *heap, int load)
 {
 	SASBlockHeader *block = (SASBlockHeader *)(void *)heap;
 	struct sas_use use;
-	int error = begin(&use, block, SAS_USE_UNLOCKED, ANY);
+	int before = errno, error = begin(&use, block, SAS_USE_UNLOCKED, ANY);
 
 	if (!error) {
 		if (load < 1 || load > 100)
@@ -199,7 +207,7 @@ void SASCompoundHeapSetLoadFactor(SASCompoundHeap_t *heap, int load)
 			__atomic_store_n(&sph_pages(block)->load_factor, load, __ATOMIC_RELAXED);
 		error = sas_use_result(&use, error);
 	}
-	sas_service_errno(error);
+	edge(error, before);
 }
 
 static int read_load(SASBlockHeader *heap, void *found)
@@ -231,8 +239,9 @@ static int read_space(SASBlockHeader *heap, void *found)
 static size_t looked_size(SASBlockHeader *heap, int (*read)(SASBlockHeader *heap, void *found))
 {
 	size_t found = 0;
+	int before = errno;
 
-	return sas_service_errno(look(heap, read, &found)) == 0 ? found : 0;
+	return edge(look(heap, read, &found), before) == 0 ? found : 0;
 }
 
 block_size_t SASCompoundHeapAllocSize(SASCompoundHeap_t heap)
@@ -249,13 +258,13 @@ static size_t free_space(SASBlockHeader *heap, enum sas_use_kind kind)
 {
 	struct sas_use use;
 	size_t size = 0;
-	int error = begin(&use, heap, kind, ANY);
+	int before = errno, error = begin(&use, heap, kind, ANY);
 
 	if (!error) {
 		size = sph_pages_free_bytes(&use, heap);
 		error = sas_use_result(&use, 0);
 	}
-	return sas_service_errno(error) == 0 ? size : 0;
+	return edge(error, before) == 0 ? size : 0;
 }
 
 block_size_t SASCompoundHeapFreeSpace(SASCompoundHeap_t heap)
@@ -361,11 +370,11 @@ static int give_page(struct sas_use *u, SASBlockHeader *heap, SASBlockHeader *pa
 static void give(SASBlockHeader *heap, SASBlockHeader *page, enum sas_use_kind kind)
 {
 	struct sas_use use;
-	int error = begin(&use, heap, kind, OWN);
+	int before = errno, error = begin(&use, heap, kind, OWN);
 
 	if (!error)
 		error = sas_use_result(&use, give_page(&use, heap, page));
-	sas_service_errno(error);
+	edge(error, before);
 }
 
 void SASCompoundHeapFree(SASCompoundHeap_t heap, SASSimpleHeap_t free_block)
@@ -435,11 +444,13 @@ SASSimpleHeap_t SASCompoundHeapNearAllocNoLock(void *nearObj)
 
 static void near_dealloc(const char *address, enum sas_use_kind kind)
 {
+	int before = errno;
 	SASBlockHeader *block, *heap = heap_around(address, &block);
 	size_t page_size, inside;
 
 	if (!heap)
 		return;
+	errno = before;
 	/* Pages begin at multiples of their size, and so does the first one. */
 	page_size = sph_pages(block)->page_size;
 	inside = (size_t)(address - (char *)block);
@@ -473,7 +484,7 @@ static size_t each_block(SASBlockHeader *heap, int (*call)(void *start, size_t s
 {
 	struct block_sought sought = { 0 };
 	size_t done = 0, size = looked_size(heap, read_page_size) ? heap->blockSize : 0;
-	int failed = 0;
+	int failed = errno;
 
 	if (!size)
 		return 0;
@@ -487,8 +498,7 @@ static size_t each_block(SASBlockHeader *heap, int (*call)(void *start, size_t s
 		else
 			failed = errno;
 	}
-	if (failed)
-		errno = failed;
+	errno = failed;
 	return done;
 }
 

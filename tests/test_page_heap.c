@@ -294,6 +294,102 @@ START_TEST(damage_is_told)
 }
 END_TEST
 
+/* --- what the dead leave */
+
+static uint64_t *owner_of(void *page)
+{
+	return &sph_page(page)->owner;
+}
+
+/* It dies with pages taken and withdrawn, and while it grows the object. */
+static void die_in_the_middle(void *arg)
+{
+	int error;
+
+	(void)arg;
+	region_join(0);
+	must(sas_use_begin(&use, heap, SAS_USE_UPDATE) == 0);
+	must(sph_pages_take(&use, heap, NULL, &error) == page_of(0, 3));
+	must(sph_pages_withdraw(&use, page_of(0, 1)) == 0);
+	sph_pages(heap)->growing = use.token;
+	/* Given, and not told. */
+	*owner_of(page_of(0, 2)) = 0;
+	raise(SIGKILL);
+}
+
+static void make_with_a_death(void)
+{
+	make(BLOCK, PAGE, 1);
+	for (unsigned i = 0; i < 3; i++)
+		take_page(NULL);
+	end();
+	region_leave();
+	help_dies(die_in_the_middle, NULL, SIGKILL);
+	region_join(0);
+	begin();
+	ck_assert_uint_ne(*owner_of(page_of(0, 3)) & SPH_PAGE_IN_TRANSIT, 0);
+	ck_assert_uint_ne(*owner_of(page_of(0, 1)) & SPH_PAGE_IN_TRANSIT, 0);
+}
+
+START_TEST(dead_owners_lose_their_pages)
+{
+	make_with_a_death();
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), (PAGES - 1) * PAGE);
+	/* Two, and one hint. */
+	ck_assert_uint_eq(sph_pages_reclaim(&use, heap, NULL, NULL), 3);
+	ck_assert_uint_eq(sph_pages_reclaim(&use, heap, NULL, NULL), 0);
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), (PAGES - 1) * PAGE);
+	for (unsigned i = 1; i < 5; i++)
+		ck_assert_ptr_eq(take_page(NULL), page_of(0, i));
+	unmake();
+}
+END_TEST
+
+static int is_reached(void *page, void *arg)
+{
+	return page == arg;
+}
+
+START_TEST(pages_that_are_reached_stay)
+{
+	make_with_a_death();
+	ck_assert_uint_eq(sph_pages_reclaim_last(&use, heap, is_reached, page_of(0, 3)), 2);
+	ck_assert_uint_eq(*owner_of(page_of(0, 3)), SPH_PAGE_USED);
+	ck_assert_uint_eq(*owner_of(page_of(0, 1)), 0);
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), (PAGES - 2) * PAGE);
+	unmake();
+}
+END_TEST
+
+START_TEST(growing_goes_on_after_a_death)
+{
+	int error;
+
+	make_with_a_death();
+	ck_assert_ptr_nonnull(sph_pages_expand(&use, heap, &error));
+	ck_assert_uint_eq(sph_pages(heap)->growing, 0);
+	ck_assert_uint_eq(sph_pages(heap)->expansions, 1);
+	unmake();
+}
+END_TEST
+
+/* The living keep what they have in transit. */
+START_TEST(living_owners_keep_their_pages)
+{
+	int error;
+	void *page;
+
+	make(BLOCK, PAGE, 0);
+	page = sph_pages_take(&use, heap, NULL, &error);
+	ck_assert_ptr_eq(page, page_of(0, 0));
+	ck_assert_uint_eq(sph_pages_reclaim(&use, heap, NULL, NULL), 0);
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), (PAGES - 1) * PAGE);
+	sph_pages_give(heap, page);
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), PAGES * PAGE);
+	unmake();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pages");
@@ -312,5 +408,9 @@ int main(void)
 	tcase_add_test(c, expansions_are_listed_without_end);
 	tcase_add_test(c, expand_refuses_fixed_and_outside);
 	tcase_add_test(c, damage_is_told);
+	tcase_add_test(c, living_owners_keep_their_pages);
+	help_add_death(c, dead_owners_lose_their_pages);
+	help_add_death(c, pages_that_are_reached_stay);
+	help_add_death(c, growing_goes_on_after_a_death);
 	return help_main(suite);
 }
