@@ -2,7 +2,8 @@
 /*
  * pages.c - blocks of pages: their form, and finding them. Layer 5.
  *
- * Crash: a block that is being formatted has no signature until all of it is there.
+ * Crash: a block that is being formatted has no signature until all of it is there. A death cuts a thread between two instructions, so the
+ *   compiler alone has to be kept from changing their order.
  */
 #include <config.h>
 
@@ -91,7 +92,7 @@ int sph_pages_format_block(SASBlockHeader *block, SASBlockHeader *base, size_t s
 	if (error)
 		return error;
 	block->blockSig1 = 0;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	memset(block, 0, SPH_PAGES_HEADER);
 	p->page_size = (uint32_t)page_size;
 	p->first = (uint32_t)first_page(page_size);
@@ -101,7 +102,7 @@ int sph_pages_format_block(SASBlockHeader *block, SASBlockHeader *base, size_t s
 	fill_hints(p);
 	if (!clean)
 		clear_pages((char *)block, size, p->first, page_size);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	initSOMSASBlock(block, type, (long)size, NULL);
 	block->baseBlock = base;
 	return 0;

@@ -54,7 +54,7 @@ static int list_further(struct sas_use *u, SASBlockHeader *main)
 	if (error || SOMSASCheckBlockSig(list))
 		return error;
 	*(uint64_t *)((char *)list + SPH_PAGES_HEADER) = 0;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	initSOMSASBlock(list, SAS_RUNTIME_SIMPLESPACE, (long)main->blockSize, NULL);
 	return 0;
 }
