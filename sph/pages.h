@@ -12,8 +12,8 @@
  * one store of 0, after its first 64 bytes (the header that SASFindHeader() finds) have been zeroed; `version`, of which trees live, is never
  * zeroed while the block lives.
  * `hint` has a bit for each page (for several, where there are more than SPH_PAGE_HINTS pages): 1: perhaps free. It is derived: who
- * finds it wrong puts it right; a search that finds nothing looks at all pages before the object grows. It makes the lowest page come
- * first, and counting fast.
+ * finds it wrong puts it right, sph_pages_reclaim() puts all of them right, and before a page is refused all pages are looked at. It makes
+ * the lowest page come first, and says how full a block is.
  *
  * Locks: none; any number of threads, under any use. Growing: `growing`, a word that names its owner.
  * Crash: a page in transit whose owner is dead belongs to nobody, or to an object that reached it just before: the object knows
@@ -63,15 +63,25 @@ struct sph_m_pages {
  * page unless the block is known to be `clean` (fresh from the region: zero there). */
 int sph_pages_format(void *block, size_t size, size_t page_size, int expanding, sas_type_t type, int clean);
 
+/* What of that is said by sizes alone: before a block is taken for it. 0; -EINVAL with a sentence. */
+int sph_pages_check_shape(size_t size, size_t page_size);
+/* All of the block is mapped here, as formatting wants it. */
+int sph_pages_map(struct sas_use *u, const void *block, size_t size);
+/* The header page says what it can say: what the calls below rely on. 0; -EUCLEAN with a sentence. */
+int sph_pages_sound(const SASBlockHeader *block);
+
 /* A page in transit, its first 64 bytes 0, `version` kept. `near`: a page or block of the object in whose block to look first, or NULL:
  * then by the load factor (last block, first block below it, a new one). NULL: -ENOSPC in *error, with a sentence. */
 void *sph_pages_take(struct sas_use *u, SASBlockHeader *main, const void *near, int *error);
+/* The same in the blocks that there are: NULL, and *error 0: there is none, or the load factor wants a new block. */
+void *sph_pages_find(struct sas_use *u, SASBlockHeader *main, const void *near, int *error);
 /* The object reaches it now. */
 void sph_pages_settle(void *page);
-/* A page of this object, settled or in transit by the caller. */
+/* A page of this object, in transit by the caller, or settled; a death may leave a settled one without its header, and so lost: withdraw it
+ * first. Its header is made 0, its other bytes are left. */
 void sph_pages_give(SASBlockHeader *main, void *page);
-/* From settled to in transit by this thread: it is about to be taken out of the object. */
-void sph_pages_withdraw(struct sas_use *u, void *page);
+/* From settled to in transit by this thread: it is about to be taken out of the object. 0; -EINVAL with a sentence: it was not settled. */
+int sph_pages_withdraw(struct sas_use *u, void *page);
 
 /* One more block. The block, or NULL and *error. */
 SASBlockHeader *sph_pages_expand(struct sas_use *u, SASBlockHeader *main, int *error);
@@ -82,11 +92,14 @@ int sph_pages_destroy(struct sas_use *u, SASBlockHeader *main);
 SASBlockHeader *sph_pages_block_of(struct sas_use *u, SASBlockHeader *main, const void *address);
 /* Blocks, the main one first; NULL after the last. n: 0 and up. */
 SASBlockHeader *sph_pages_block(const SASBlockHeader *main, uint64_t n);
-/* Bytes in free pages, in all blocks; exact while nobody changes it. */
+/* Bytes in free pages, and in those in transit whose owners are dead, in all blocks; exact while nobody changes it. */
 size_t sph_pages_free_bytes(struct sas_use *u, SASBlockHeader *main);
-/* Pages in transit whose owners are dead: `reached` tells whether the object reaches the page; it is settled or given back. How many
- * were given back. */
+/* Pages in transit whose owners are dead: `reached` tells whether the object reaches the page (NULL: no page); it is settled or given back.
+ * How many were given back, and how many hints were wrong about free pages: whether it is worth while to look again. */
 uint64_t sph_pages_reclaim(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg);
+
+/* The same for the last block alone, which takes no longer than filling it took: when the object is about to grow. */
+uint64_t sph_pages_reclaim_last(struct sas_use *u, SASBlockHeader *main, int (*reached)(void *page, void *arg), void *arg);
 
 static inline struct sph_m_page *sph_page(void *page)
 {

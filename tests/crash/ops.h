@@ -65,4 +65,20 @@ void intent_both(struct scene *s, const char *path, SASRegion_t region);
 /* What a word is before the operation, and after it. */
 uint64_t intent_word(uint64_t address, int after);
 
+/* --- ops_compound.c: compound heaps */
+void compound_prepare(struct scene *s, SASRegion_t region);
+void compound_alloc(struct scene *s, const char *path, SASRegion_t region);
+int compound_judge_alloc(struct scene *s, SASRegion_t region);
+void compound_prepare_free(struct scene *s, SASRegion_t region);
+void compound_free(struct scene *s, const char *path, SASRegion_t region);
+int compound_judge_free(struct scene *s, SASRegion_t region);
+void compound_prepare_init(struct scene *s, SASRegion_t region);
+void compound_init(struct scene *s, const char *path, SASRegion_t region);
+int compound_judge_init(struct scene *s, SASRegion_t region);
+void compound_prepare_grow(struct scene *s, SASRegion_t region);
+int compound_judge_grow(struct scene *s, SASRegion_t region);
+void compound_prepare_destroy(struct scene *s, SASRegion_t region);
+void compound_destroy(struct scene *s, const char *path, SASRegion_t region);
+int compound_judge_destroy(struct scene *s, SASRegion_t region);
+
 #endif
