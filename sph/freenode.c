@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * freenode.c - address-ordered first-fit lists of free ranges. Layer 4.
+ * freenode.c - address-ordered first-fit lists of free ranges. Layer 5.
  *
  * Invariants, checked by each walk as far as it goes:
  *   F1  addresses ascend, and a range ends at or below the one that follows;
@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "ground/err.h"
+#include "sas/service.h"
 #include "freenode.h"
 
 /* The neighbours of an address in a list. */
@@ -57,7 +57,7 @@ static int is_sound(const FreeNode *node)
 
 static int report_broken(const FreeNode *node)
 {
-	return sas_fail(EUCLEAN,
+	return sas_service_fail(EUCLEAN,
 			"the free range at %p, %lu bytes, next %p, breaks its list: it was written into",
 			(const void *)node, node->nodeSize, (void *)node->nextNode);
 }
@@ -76,7 +76,7 @@ static void publish_size(FreeNode *node, node_size_t size)
 void freeNode_init(FreeNode *freeNode, node_size_t size)
 {
 	if (freeNode == NULL || size < sizeof *freeNode || address_of(freeNode) % sizeof(void *) != 0) {
-		sas_err_edge(sas_fail(EINVAL, "%lu bytes at %p cannot be a free range", size,
+		sas_service_errno(sas_service_fail(EINVAL, "%lu bytes at %p cannot be a free range", size,
 				      (void *)freeNode));
 		return;
 	}
@@ -95,7 +95,7 @@ static int find_fit(FreeNode **head, node_size_t size, FreeNode ***fit)
 			return 0;
 		}
 	}
-	return sas_fail(ENOSPC, "no free range of %lu bytes in the list", size);
+	return sas_service_fail(ENOSPC, "no free range of %lu bytes in the list", size);
 }
 
 static FreeNode *take_front(FreeNode **link, node_size_t size)
@@ -120,13 +120,13 @@ FreeNode *freeNode_allocSpace(FreeNode *freeNode, FreeNode **head, node_size_t s
 
 	(void)freeNode;
 	if (head == NULL || size == 0)
-		error = sas_fail(EINVAL, head == NULL ? "no list to take space from" : "a range of 0 bytes");
+		error = sas_service_fail(EINVAL, head == NULL ? "no list to take space from" : "a range of 0 bytes");
 	else if (round_up(size) == 0)
-		error = sas_fail(ENOSPC, "no free range of %lu bytes in the list", size);
+		error = sas_service_fail(ENOSPC, "no free range of %lu bytes in the list", size);
 	else
 		error = find_fit(head, round_up(size), &fit);
 	if (error != 0) {
-		sas_err_edge(error);
+		sas_service_errno(error);
 		return NULL;
 	}
 	return take_front(fit, round_up(size));
@@ -149,11 +149,11 @@ static int find_place(FreeNode **head, uintptr_t address, struct place *place)
 static int check_range(const FreeNode *node, FreeNode *const *head, node_size_t size)
 {
 	if (head == NULL)
-		return sas_fail(EINVAL, "no list to give space to");
+		return sas_service_fail(EINVAL, "no list to give space to");
 	if (node == NULL || address_of(node) % sizeof(void *) != 0)
-		return sas_fail(EINVAL, "no range begins at %p", (const void *)node);
+		return sas_service_fail(EINVAL, "no range begins at %p", (const void *)node);
 	if (round_up(size) == 0 || round_up(size) > UINTPTR_MAX - address_of(node))
-		return sas_fail(EINVAL, "no range at %p has %lu bytes", (const void *)node, size);
+		return sas_service_fail(EINVAL, "no range at %p has %lu bytes", (const void *)node, size);
 	return 0;
 }
 
@@ -167,7 +167,7 @@ static int check_overlap(const FreeNode *node, node_size_t size, const struct pl
 		other = place->above;
 	if (other == NULL)
 		return 0;
-	return sas_fail(EINVAL, "%lu bytes at %p: the free range at %p, %lu bytes, has some of them already",
+	return sas_service_fail(EINVAL, "%lu bytes at %p: the free range at %p, %lu bytes, has some of them already",
 			size, (const void *)node, (const void *)other, other->nodeSize);
 }
 
@@ -218,7 +218,7 @@ static int give_range(FreeNode *node, FreeNode **head, node_size_t size)
 
 void freeNode_deallocSpace(FreeNode *freeNode, FreeNode **head, node_size_t size)
 {
-	sas_err_edge(give_range(freeNode, head, size));
+	sas_service_errno(give_range(freeNode, head, size));
 }
 
 struct totals {
@@ -232,7 +232,7 @@ static struct totals add_up(const FreeNode *node)
 
 	for (; node != NULL; node = node->nextNode) {
 		if (!is_sound(node)) {
-			sas_err_edge(report_broken(node));
+			sas_service_errno(report_broken(node));
 			return (struct totals){0, 0, 0};
 		}
 		totals.bytes += node->nodeSize;
