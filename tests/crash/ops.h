@@ -65,4 +65,24 @@ void intent_both(struct scene *s, const char *path, SASRegion_t region);
 /* What a word is before the operation, and after it. */
 uint64_t intent_word(uint64_t address, int after);
 
+/* --- ops_object.c: heaps and stacks; the judges know the object by what it says of itself */
+void heap_prepare_take(struct scene *s, SASRegion_t region);
+void heap_prepare_take_exact(struct scene *s, SASRegion_t region);
+void heap_prepare_give(struct scene *s, SASRegion_t region);
+void heap_prepare_give_above(struct scene *s, SASRegion_t region);
+void heap_prepare_give_below(struct scene *s, SASRegion_t region);
+void heap_prepare_give_between(struct scene *s, SASRegion_t region);
+void heap_take(struct scene *s, const char *path, SASRegion_t region);
+void heap_take_near(struct scene *s, const char *path, SASRegion_t region);
+void heap_give(struct scene *s, const char *path, SASRegion_t region);
+int judge_heap(struct scene *s, SASRegion_t region);
+void stack_prepare_take(struct scene *s, SASRegion_t region);
+void stack_prepare_give(struct scene *s, SASRegion_t region);
+void stack_take(struct scene *s, const char *path, SASRegion_t region);
+void stack_give(struct scene *s, const char *path, SASRegion_t region);
+int judge_stack(struct scene *s, SASRegion_t region);
+void object_prepare_format(struct scene *s, SASRegion_t region);
+void object_format(struct scene *s, const char *path, SASRegion_t region);
+int judge_format(struct scene *s, SASRegion_t region);
+
 #endif
