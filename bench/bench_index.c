@@ -37,10 +37,16 @@ static const struct index_peer *const all_peers[] = {
 #ifdef HAVE_LMDB
 	index_lmdb,
 #endif
+#ifdef HAVE_PMEMOBJ
+	index_pmemobj,
+#endif
 #ifdef HAVE_ABSEIL
 	index_abseil,
 #endif
 	index_stdmap,
+#ifdef HAVE_GLIB
+	index_glib,
+#endif
 };
 
 enum figure {   /* of a round */
@@ -142,7 +148,9 @@ static void two_processes(struct contender *c, const struct key_set *set)
 
 	worker_start(&c->other, c->peer, set, c->store);
 	worker_do(&c->other, (struct order){ .work = WORK_OPEN, .tree = 1 });
+	worker_tell(&c->one, (struct order){ .work = WORK_PUT, .tree = 0, .to = set->count });
 	worker_do(&c->other, (struct order){ .work = WORK_PUT, .tree = 1, .to = set->count });
+	worker_hear(&c->one);
 	if (c->peer->many)
 		worker_do(&c->other, (struct order){ .work = WORK_ATTACH, .tree = 0 });
 	for (unsigned t = 0; t < PAIR_TURNS; t++) {
@@ -179,6 +187,20 @@ static void start(struct contender *c, const struct key_set *set)
 	worker_do(&c->one, (struct order){ .work = WORK_OPEN });
 }
 
+static void stop(struct contender *c, const struct key_set *set)
+{
+	(void)set;
+	worker_do(&c->one, (struct order){ .work = WORK_CLOSE });
+	worker_stop(&c->one);
+}
+
+/* In a new process, whose heap has not been used. */
+static void renew(struct contender *c, const struct key_set *set)
+{
+	stop(c, set);
+	start(c, set);
+}
+
 /* A scan is a turn. */
 static void scans(const struct key_set *set)
 {
@@ -194,26 +216,12 @@ static void scans(const struct key_set *set)
 static void bytes(struct contender *c, const struct key_set *set) { at_once(c, set, WORK_BYTES, BYTES); }
 static void bytes_ordered(struct contender *c, const struct key_set *set) { at_once(c, set, WORK_BYTES, BYTES_ORDERED); }
 
-static void empty(struct contender *c, const struct key_set *set)
-{
-	(void)set;
-	worker_do(&c->one, (struct order){ .work = WORK_CLOSE });
-	worker_do(&c->one, (struct order){ .work = WORK_OPEN });
-}
-
 static void load(struct contender *c, const struct key_set *set)
 {
 	if (c->peer->load) {
 		at_once(c, set, WORK_LOAD, LOAD);
 		worker_do(&c->one, (struct order){ .work = WORK_SCAN });
 	}
-}
-
-static void stop(struct contender *c, const struct key_set *set)
-{
-	(void)set;
-	worker_do(&c->one, (struct order){ .work = WORK_CLOSE });
-	worker_stop(&c->one);
 }
 
 static void round_of(const struct key_set *set)
@@ -224,13 +232,14 @@ static void round_of(const struct key_set *set)
 	by_turns(set, WORK_MISS, MISS);
 	scans(set);
 	each(set, bytes);
-	each(set, two_processes);
 	by_turns(set, WORK_REMOVE, REMOVE);
-	each(set, empty);
+	each(set, renew);
 	by_turns(set, WORK_PUT_ORDERED, ORDERED);
 	each(set, bytes_ordered);
-	each(set, empty);
+	each(set, renew);
 	each(set, load);
+	each(set, renew);
+	each(set, two_processes);
 	each(set, stop);
 }
 
@@ -337,14 +346,28 @@ static int remove_one(const char *path, const struct stat *s, int type, struct F
 	return remove(path);
 }
 
+/* libpmem has looked at these before main(). The store counts as persistent memory; cache lines are not written back, as what the
+ * others promise, to survive the death of a process, does not need it. */
+static void set_environment(char **argv)
+{
+	if (getenv("PMEM_NO_FLUSH"))
+		return;
+	setenv("PMEM_NO_FLUSH", "1", 1);
+	setenv("PMEM_IS_PMEM_FORCE", "1", 0);
+	execv("/proc/self/exe", argv);
+	give_up("/proc/self/exe");
+}
+
 /* The work is done by a child, so that the store is removed whatever becomes of it. */
 int main(int argc, char **argv)
 {
 	char *in_memory[] = { argv[0], "/dev/shm" };
-	const char *store = argc > 1 || getenv("TMPDIR") ? store_make(argc, argv) : store_make(2, in_memory);
+	const char *store;
 	int status;
 	pid_t pid;
 
+	set_environment(argv);
+	store = argc > 1 || getenv("TMPDIR") ? store_make(argc, argv) : store_make(2, in_memory);
 	describe_machine();
 	fflush(stdout);
 	pid = fork();

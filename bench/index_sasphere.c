@@ -52,6 +52,14 @@ static void close_ours(struct ours *ours, int destroyed)
 	free(ours);
 }
 
+static uint64_t bytes_of(const SASTreeInfo *info)
+{
+	return (info->leaves + info->inner) * info->pageSize;
+}
+
+/* What a load takes keys from. */
+struct source { const struct index_key *next, *end; };
+
 static void *open_index(const char *store, unsigned number, size_t count, int create)
 {
 	(void)count;
@@ -102,6 +110,34 @@ static int remove_index(void *tree, const struct index_key *key)
 	return SASIndexRemove(((struct ours *)tree)->tree, &k) != NULL;
 }
 
+static uint64_t bytes_of_index(void *tree)
+{
+	SASTreeInfo info = { .structSize = sizeof info };
+
+	if (SASIndexGetInfo(((struct ours *)tree)->tree, &info) != 0)
+		give_up("SASIndexGetInfo");
+	return bytes_of(&info);
+}
+
+static int next_number(SASIndexKey_t *key, void **value, void *arg)
+{
+	struct source *from = arg;
+
+	if (from->next == from->end)
+		return 0;
+	SASIndexKeyInitUInt64(key, from->next->number);
+	*value = (void *)from->next++->value;
+	return 1;
+}
+
+static void load_index(void *tree, const struct index_key *keys, size_t count)
+{
+	struct source from = { keys, keys + count };
+
+	if (SASIndexLoad(((struct ours *)tree)->tree, next_number, &from) != (long)count)
+		give_up("SASIndexLoad");
+}
+
 static void *open_strings(const char *store, unsigned number, size_t count, int create)
 {
 	(void)count;
@@ -143,9 +179,37 @@ static int remove_string(void *tree, const struct index_key *key)
 	return SASStringBTreeRemove(((struct ours *)tree)->tree, key->bytes) != NULL;
 }
 
+static uint64_t bytes_of_strings(void *tree)
+{
+	SASTreeInfo info = { .structSize = sizeof info };
+
+	if (SASStringBTreeGetInfo(((struct ours *)tree)->tree, &info) != 0)
+		give_up("SASStringBTreeGetInfo");
+	return bytes_of(&info);
+}
+
+static int next_string(const char **key, void **value, void *arg)
+{
+	struct source *from = arg;
+
+	if (from->next == from->end)
+		return 0;
+	*key = from->next->bytes;
+	*value = (void *)from->next++->value;
+	return 1;
+}
+
+static void load_strings(void *tree, const struct index_key *keys, size_t count)
+{
+	struct source from = { keys, keys + count };
+
+	if (SASStringBTreeLoad(((struct ours *)tree)->tree, next_string, &from) != (long)count)
+		give_up("SASStringBTreeLoad");
+}
+
 const struct index_peer index_sasphere[KINDS] = {
 	[NUMBERS] = { "Sasphere SASIndex", 1, open_index, close_index, put_index, get_index, index_no_reading, scan_index, remove_index,
-		      NULL, NULL },
+		      bytes_of_index, load_index },
 	[STRINGS] = { "Sasphere SASStringBTree", 1, open_strings, close_strings, put_string, get_string, index_no_reading,
-		      scan_strings, remove_string, NULL, NULL },
+		      scan_strings, remove_string, bytes_of_strings, load_strings },
 };
