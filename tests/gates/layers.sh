@@ -22,7 +22,7 @@ cat > "$work/table" <<'TABLE'
 TABLE
 values='^include/sas(conf|inspect|region)[.]h$'
 
-find sas sph include utils examples bench -name '*.[ch]' 2> /dev/null | sort > "$work/files"
+find sas sph include utils examples bench -name '*.[ch]' -o -name '*.[ch]pp' 2> /dev/null | sort > "$work/files"
 
 # "file line < or quote, name" for each inclusion.
 while read -r file; do
