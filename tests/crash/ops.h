@@ -99,5 +99,16 @@ int judge_stack(struct scene *s, SASRegion_t region);
 void object_prepare_format(struct scene *s, SASRegion_t region);
 void object_format(struct scene *s, const char *path, SASRegion_t region);
 int judge_format(struct scene *s, SASRegion_t region);
+/* --- ops_word.c: blocks with a word that names them */
+void word_prepare(struct scene *s, SASRegion_t region);
+void word_prepare_small(struct scene *s, SASRegion_t region);
+void word_prepare_large(struct scene *s, SASRegion_t region);
+void word_begin(struct scene *s, SASRegion_t region);
+void word_take_small(struct scene *s, const char *path, SASRegion_t region);
+void word_take_large(struct scene *s, const char *path, SASRegion_t region);
+void word_give_small(struct scene *s, const char *path, SASRegion_t region);
+void word_give_large(struct scene *s, const char *path, SASRegion_t region);
+int judge_word_taken(struct scene *s, SASRegion_t region);
+int judge_word_given(struct scene *s, SASRegion_t region);
 
 #endif
