@@ -22,7 +22,7 @@
 /* A block with free ranges from byte 64 on, of a type of the program's own. */
 static SASBlockHeader *own_block(size_t size)
 {
-	unsigned char *block = take(size);
+	unsigned char *block = help_map(take(size), size);
 
 	initSOMSASBlock((SASBlockHeader *)(void *)block, SAS_USERDEFINED_GROUP | 0x4200, (long)size, block + 64);
 	return (SASBlockHeader *)(void *)block;
@@ -185,6 +185,7 @@ START_TEST(stack_is_found_in_own_range)
 	char *memory;
 
 	ck_assert_int_eq(posix_memalign((void **)&memory, size, size), 0);
+	memset(memory, 0, size);
 	SASSimpleStackInit(memory, size);
 	setSASmemrange((uintptr_t)memory, (uintptr_t)memory + size);
 	ck_assert_ptr_eq(SASSimpleStackNearAlloc(memory + 5000, 10), memory + 4096);
