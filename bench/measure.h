@@ -11,6 +11,10 @@
 #include <stdint.h>
 #include <sasregion.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define RUNS 3                  /* each figure is measured so often */
 #define SEGMENT (2UL << 20)
 #define SEGMENTS 1000UL
@@ -21,7 +25,7 @@ uint64_t quantile(uint64_t *values, size_t count, unsigned of_thousand);
 /* "name  median 1.23 us  p99 4.56 us"; gives the median in ns. */
 double report(const char *name, uint64_t *values, size_t count);
 void *allocate(size_t size);
-_Noreturn void give_up(const char *what);
+void give_up(const char *what) __attribute__((noreturn));
 /* Run body in a process of its own. */
 void in_child(void (*body)(void *arg), void *arg);
 /* Memory that children share with us. */
@@ -36,5 +40,9 @@ SASRegion_t join(unsigned flags);
 /* A sparse region of 2 GiB that has SEGMENTS segments, of 2 MiB each; the first page of each is in the
  * page cache. blocks[i] begins segment i + 1. */
 void make_segments(char *blocks[SEGMENTS - 1]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,7 @@
  * needs no memory of its own; the nodes of lists in a region are part of the media format.
  * A call that fails changes nothing, sets errno and leaves a sentence. EINVAL: a bad argument.
  * EUCLEAN: the list is not in ascending order, so something has written into its free ranges.
+ * Each call is one store: a death in it leaves the list of before, or that of after it.
  */
 #ifndef SASPHERE_FREENODE_H
 #define SASPHERE_FREENODE_H

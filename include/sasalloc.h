@@ -154,9 +154,16 @@ extern __C__ void SASSOMDealloc (void *blockAddr, long allocSize);
 /* Give the block back, with the blockSize it was asked with. */
 extern __C__ void SASSOMDestroy (void *blockAddr, long blockSize);
 /* Take and give back a range of a block's free list: freeNode_allocSpace(), freeNode_deallocSpace().
- * EINVAL: not a block's header, or a range outside the block. */
+ * EINVAL: not a block's header, an object that keeps no such list, or a range outside the block. */
 extern __C__ void *SASSOMHeapAlloc (SASBlockHeader *block, long allocSize);
 extern __C__ void SASSOMHeapDealloc (SASBlockHeader *block, void *memAddr, long allocSize);
+
+/* The same in the block whose header SASFindHeader() finds, under its address lock. Where it finds none, in no region
+ * and in a region: malloc(3). NULL: EINVAL, ENOSPC, EUCLEAN, or errno of SASLockTake(). */
+extern __C__ void *SASNearAlloc (void *nearObj, long allocSize);
+/* allocSize: as it was asked for. What lies in no region nor range of SASFindHeader() is free(3)d. EINVAL: some of it is
+ * free already, outside the object, or in a region and in no object; nothing is changed. */
+extern __C__ void SASNearDealloc (void *memAddr, long allocSize);
 
 /* Memory of this process alone: malloc(3) and free(3). */
 extern __C__ void *SASLocalAlloc (long allocSize);

@@ -359,7 +359,7 @@ static void judge_word(const struct lock_op *op, unsigned i, int wrote)
 		scene_fail(scene, "address %u has %u places", i, places);
 	if (line && (word & (SAS_LOCK_HELD | SAS_LOCK_WAITS)) != wanted)
 		scene_fail(scene, "the word of address %u is %#lx; %u readers live", i, word, wanted);
-	if ((line && line->died[place]) != wrote)
+	if ((line && (line->marks[place] & SAS_LOCK_DIED)) != wrote)
 		scene_fail(scene, "address %u: a writer %s, and the mark is %d", i, wrote ? "died" : "did not die", !wrote);
 }
 

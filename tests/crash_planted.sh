@@ -144,6 +144,12 @@ plant record-late run/log.c '/^static int append(/,/^}/ s/^\trecord->type =/\
 	sas_m_store_release_u32(\&log->used, used + size);\
 &/' crash_step 'undo-commit redo' 'before recovery|neither old nor new|was at|those before it are'
 
+# A block that is taken with a word is published for good before the word names it.
+plant word-late block/block_word.c '/^static int take_once(/,/^}/ s/^\t\tif (!error)$/\
+		if (!error)\
+			*entry = sas_entry(SAS_M_USED, sas_block_order(r, size), r->generation);\
+&/' crash_step take-word 'the word is|has appeared|bytes are lost' normal
+
 # A block of the runtime is taken without the record that gives it back.
 plant alloc-left-out block/block.c 's/^\tif (!error \&\& q->undoable)$/\tif (0)/' \
 	crash_step log-growth 'nothing names|chunks of logs'

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "fixture.h"
 #include "sandbox.h"
+#include "sassim.h"
 
 char *store;
 SASRegion_t region;
@@ -33,6 +34,21 @@ void region_end(void)
 	if (access(help_path(store, "SAS00000.DAT"), F_OK) == 0)
 		help_clean(store);
 	sandbox_remove(store);
+}
+
+void default_begin(void)
+{
+	store_begin();
+	help_classic(store);
+	help_succeeds(SASJoinRegion() == 0);
+	region = SASRegionDefault();
+}
+
+void default_end(void)
+{
+	SASCleanUp();
+	region = NULL;
+	region_end();
 }
 
 static void join(const SASRegionOptions *options)

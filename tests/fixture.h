@@ -19,6 +19,10 @@ void store_begin(void);
 void region_begin(void);
 void region_end(void);
 
+/* The default region, joined as classic programs do, of 64 MiB. */
+void default_begin(void);
+void default_end(void);
+
 /* In this store. */
 void region_create(uint64_t region_size, uint64_t segment_size, unsigned flags);
 void region_join(unsigned flags);

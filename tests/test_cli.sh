@@ -258,12 +258,41 @@ run ps empty; expect 1 'ps of an empty directory' <<'TEXT'
 sasphere ps: empty: no region: there is no SAS00000.DAT
 TEXT
 
+# --- addresses: objects as an example leaves them
+
+run addr; expect_like 2 '^sasphere addr: no address$' 'addr of nothing'
+run addr -p store 0x1 zz; expect_like 2 '^sasphere addr: not an address: zz$' 'addr of a word'
+run addr -p nowhere 1; expect_like 1 'nowhere: No such file or directory' 'addr in nothing'
+run addr -p store -no ADDRESS,STATE 0 0x565900000000; expect 1 'addr outside' <<'TEXT'
+0x000000000000 outside
+0x565900000000 runtime
+TEXT
+mkdir objects
+objects() { SASSTOREPATH=objects SAS_BASE=0x565900000000 SAS_REGION_SIZE=64M SAS_SEGMENT_SIZE=2M "$@"; }
+for kind in heap:128 stack:4096 space:4096; do
+	first=${kind#*:} kind=${kind%:*}
+	rm -rf objects/*
+	objects "$top_builddir/examples/$kind" > made 2>&1 || complain "examples/$kind: $(cat made)"
+	object=$(sed -n 's/.* at \(0x[0-9a-f]*\)\.$/\1/p' made | head -1)
+	addr() { "$tool" addr -p objects -n "$@" > said 2>&1; status=$?; sed -i 's/  */ /g; s/^ //; s/ $//' said; }
+	addr -o object,type,use "$((object))"; expect 0 "addr of a $kind" <<< "$object simple $kind header"
+	addr -o object,type,use "$((object + first))"; expect 0 "addr in a $kind" <<< "$object simple $kind used"
+	addr -o object,type,use "$((object + 65535))"; expect 0 "addr at the end of a $kind" <<< "$object simple $kind free"
+	addr -o state,block,size,generation,file,offset "$((object + 9))"
+	expect 0 "addr: the block of a $kind" <<< "program $object 64K 1 SAS00000.DAT 0x$(printf %x $(((object + 9) % 2097152)))"
+	addr --json -o pid,page "$((object))"; expect_like 0 '"pid": null' 'addr as JSON'
+done
+poke objects/SAS00000.DAT $(((object + 64 + 7) % 2097152))
+addr -o use "$((object + 5000))"; expect 0 'addr in a broken space' <<< broken
+rm -rf objects made
+
 # --- looking changes nothing
 
 before=$(fingerprint store)
 run info store
 run locks store
 run ps store
+run addr -p store 0x565900000000
 for kind in in-use merged free uncommitted free-region segments participants; do run ls -k "$kind" store; done
 run check store
 run doctor store

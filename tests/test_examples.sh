@@ -63,6 +63,22 @@ take_turns 0 > "$work/lock" 2>&1
 left=$(sed -n 's/^Found .* left \([0-9]*\),.*/\1/p' "$work/lock")
 [ "${left:-0}" -ge 6200 ] || { echo "FAIL: turns were lost: $(cat "$work/lock")"; failed=1; }
 
+# Objects: what the first run made, the second one finds.
+for object in heap stack space near; do
+	mkdir "$work/$object"
+	for run in 1 2 3; do
+		SASSTOREPATH=$work/$object "$top_builddir/examples/$object" "line $run" > "$work/said" 2>&1 ||
+			{ echo "FAIL: $object ended with status $?, run $run"; failed=1; }
+	done
+	case $object in
+	heap)	expect "$work/said" "A list in the heap at 0x[0-9a-f]*\."; expect "$work/said" "line 1"
+		expect "$work/said" "line 3"; expect "$work/said" "[0-9]* bytes are free\." ;;
+	stack)	expect "$work/said" "3 lines on the stack at 0x[0-9a-f]*\."; expect "$work/said" "line 2" ;;
+	space)	expect "$work/said" "Run 3 of the table in the space at 0x[0-9a-f]*\." ;;
+	near)	expect "$work/said" "Tree 3 has 7 nodes, all of them in the heap at 0x[0-9a-f]*\." ;;
+	esac
+done
+
 # An index with all that the format allows must be read as the awk script reads it, and survive too.
 awk 'BEGIN {
 	for (i = 1; i <= 60; i++) {

@@ -256,7 +256,7 @@ END_TEST
 START_TEST(calls_on_broken_list_give_euclean)
 {
 	static const struct { size_t next; node_size_t size; } broken[] = {
-		{ 128, 64 }, { 0, 64 }, { 144, 64 }, { 512, 8 }, { 512, ULONG_MAX - 64 }, { 512, 0 },
+		{ 128, 64 }, { 0, 64 }, { 144, 64 }, { 512, 8 }, { 512, ULONG_MAX - 64 }, { 512, 0 }, { 516, 64 },
 	};
 
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {

@@ -41,6 +41,7 @@ end_scene()
 	first='' second=''
 }
 
+scene_sasphere_addr() { graph; begin "$work/srv/graph" 4096; }
 scene_sasphere_check()
 {
 	create --region-size 1G --segment-size 2M "$work/srv/graph"

@@ -67,19 +67,21 @@ void tool_usage_end(void)
 	       tool_command);
 }
 
+const char *tool_default_region(void)
+{
+	const char *path = getenv("SASSTOREPATH");
+
+	return path && *path ? path : ".";
+}
+
 const char *tool_region(int argc, char **argv)
 {
-	const char *path;
-
 	if (argc - optind > 1) {
 		tool_error(TOOL_USAGE, "unexpected argument: %s", argv[optind + 1]);
 		tool_try_help();
 		return NULL;
 	}
-	if (optind < argc)
-		return argv[optind];
-	path = getenv("SASSTOREPATH");
-	return path && *path ? path : ".";
+	return optind < argc ? argv[optind] : tool_default_region();
 }
 
 /* --- values */

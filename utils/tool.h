@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "sastype.h"
 
 struct libscols_table;
 struct libscols_line;
@@ -21,6 +22,7 @@ struct sas_inspect;
 #define TOOL_FAILED 1           /* `check`: the region is bad */
 #define TOOL_USAGE 2            /* `check`: also that it could not be read */
 
+int cmd_addr(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
@@ -45,6 +47,8 @@ void tool_usage_end(void);
 
 /* The region's directory: the only operand, else SASSTOREPATH, else ".". NULL, with a message: too many. */
 const char *tool_region(int argc, char **argv);
+/* SASSTOREPATH, else ".". */
+const char *tool_default_region(void);
 
 /* "64M": bytes with K, M, G, T or P, of 1024 each. 0, or -1 with a message that names the option. */
 int tool_size(const char *option, const char *text, uint64_t *size);
@@ -62,6 +66,10 @@ char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n);
 char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address);
 /* "read", "write", "intent", of a sas_userlock_request_t. */
 const char *tool_mode_text(unsigned mode);
+
+/* --- types.c: "simple heap", of the type in an object's header; digits where it is unknown */
+#define TOOL_TYPE_TEXT 32
+char *tool_type_text(char text[TOOL_TYPE_TEXT], sas_type_t type);
 
 /* --- lists of the library */
 

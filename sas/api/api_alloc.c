@@ -269,41 +269,6 @@ void SASSOMDestroy(void *blockAddr, long blockSize)
 		SASBlockDealloc(blockAddr, size);
 }
 
-static int check_heap_call(const SASBlockHeader *block, long size)
-{
-	if (!SOMSASCheckBlockSig(block))
-		return sas_fail(EINVAL, "%p is no block's header", (const void *)block);
-	if (size <= 0)
-		return sas_fail(EINVAL, "a range of %ld bytes in the block at %p", size, (const void *)block);
-	return 0;
-}
-
-void *SASSOMHeapAlloc(SASBlockHeader *block, long allocSize)
-{
-	int error = check_heap_call(block, allocSize);
-
-	if (error != 0) {
-		sas_err_edge(error);
-		return NULL;
-	}
-	return freeNode_allocSpace(block->blockFreeSpace, &block->blockFreeSpace, (node_size_t)allocSize);
-}
-
-void SASSOMHeapDealloc(SASBlockHeader *block, void *memAddr, long allocSize)
-{
-	uintptr_t start = (uintptr_t)block, at = (uintptr_t)memAddr;
-	int error = check_heap_call(block, allocSize);
-
-	if (error == 0 && (at < start + sizeof *block || at - start > block->blockSize ||
-			   (uintptr_t)allocSize > block->blockSize - (at - start)))
-		error = sas_fail(EINVAL, "%ld bytes at %p are not inside the block at %p, %zu bytes",
-				 allocSize, memAddr, (void *)block, block->blockSize);
-	if (error != 0)
-		sas_err_edge(error);
-	else
-		freeNode_deallocSpace(memAddr, &block->blockFreeSpace, (node_size_t)allocSize);
-}
-
 void *SASLocalAlloc(long allocSize)
 {
 	void *memory;

@@ -458,6 +458,14 @@ static int take_or_flush(struct sas_intent *intent, const struct request *q, str
 	return error;
 }
 
+int sas_block_take_undoable(struct sas_intent *intent, struct sas_thread *t, uint64_t size, uint64_t *offset)
+{
+	struct request q = { .size = size, .undoable = 1 };
+	int error = check_size(intent->region, size);
+
+	return error ? error : take_or_flush(intent, &q, t, offset);
+}
+
 static int alloc_once(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *offset)
 {
 	struct request q = { .size = size, .generation = r->generation, .lease = sas_lease_get(r, t, size) };

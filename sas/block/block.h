@@ -27,6 +27,8 @@
 int sas_block_alloc(struct sas_region *r, uint64_t size, uint64_t *offset);
 /* Within the intent of thread slot `slot`: a block of the runtime's own; undone when the intent is. table_lock held. */
 int sas_block_take(struct sas_intent *intent, uint64_t slot, uint64_t size, uint64_t *offset);
+/* The same with block_lock held: the intent is over before that is given back. -EINVAL: no block has such a size. */
+int sas_block_take_undoable(struct sas_intent *intent, struct sas_thread *t, uint64_t size, uint64_t *offset);
 /* The block in use that holds an address: its start and size. -EFAULT, -ENOENT. Async-signal-safe, no lock. */
 int sas_block_find(const void *address, uint64_t *start, uint64_t *size);
 /* The first 4 KiB of a block are zero when it is handed out. */
@@ -39,6 +41,11 @@ static inline uint32_t sas_order_of(uint64_t size, unsigned shift)
 
 /* --- block_free.c */
 int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size);
+/* -ENOENT, -EINVAL, -EPERM: no such block is in use, or it is not the program's. */
+int sas_block_check_in_use(struct sas_region *r, uint64_t offset, uint64_t size);
+/* The map that holds the block's entry, and where. */
+int sas_block_map_of(struct sas_region *r, uint64_t offset, uint64_t size, struct sas_map *map, uint64_t *unit);
+uint32_t sas_block_order(const struct sas_region *r, uint64_t size);
 /* EINVAL: no block can be of this size, and begin there. */
 int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t size);
 /* Frees that are deferred (epoch_free.c): a retired block is in use, with SAS_M_GENERATION_RETIRED. */
@@ -49,6 +56,10 @@ int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size);
 int sas_block_free_retired(struct sas_region *r, struct sas_thread *t, uint64_t offset, uint64_t size);
 /* The same for who has no slot, as nobody writes beside it. block_lock held. */
 int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size);
+
+/* --- block_word.c: blocks that come and go together with a word that names them; in a call, the word in the region and mapped */
+int sas_block_take_word(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *word);
+int sas_block_give_word(struct sas_region *r, struct sas_thread *t, uint64_t size, uint64_t *word);
 
 /* --- block_lock.c */
 /* block_lock, after recovery of a holder that died. Not for a thread that holds it. */

@@ -46,7 +46,7 @@ static int retire(struct sas_region *r, const struct sas_map *map, uint64_t unit
 	return 0;
 }
 
-static int check_block(struct sas_region *r, uint64_t offset, uint64_t size)
+int sas_block_check_in_use(struct sas_region *r, uint64_t offset, uint64_t size)
 {
 	uint64_t start, found;
 	uint32_t generation;
@@ -155,7 +155,7 @@ int sas_block_check_shape(const struct sas_region *r, uint64_t offset, uint64_t 
 
 static int free_locked(struct sas_region *r, struct sas_thread *t, struct sas_lease *l, uint64_t offset, uint64_t size)
 {
-	int error = check_block(r, offset, size);
+	int error = sas_block_check_in_use(r, offset, size);
 
 	return error ? error : free_checked(r, t, l, offset, size, 0);
 }
@@ -186,8 +186,7 @@ int sas_block_free(struct sas_region *r, uint64_t offset, uint64_t size)
 
 /* --- frees that are deferred */
 
-/* The map that holds the block's entry, and where. */
-static int map_of_block(struct sas_region *r, uint64_t offset, uint64_t size, struct sas_map *map, uint64_t *unit)
+int sas_block_map_of(struct sas_region *r, uint64_t offset, uint64_t size, struct sas_map *map, uint64_t *unit)
 {
 	if (size >= r->segment_size) {
 		sas_map_segments(r, map);
@@ -198,7 +197,7 @@ static int map_of_block(struct sas_region *r, uint64_t offset, uint64_t size, st
 	return sas_map_units(r, sas_segment_of(r, offset), map);
 }
 
-static uint32_t order_of_block(const struct sas_region *r, uint64_t size)
+uint32_t sas_block_order(const struct sas_region *r, uint64_t size)
 {
 	return sas_order_of(size, size < r->segment_size ? SAS_M_UNIT_SHIFT : r->segment_shift);
 }
@@ -219,13 +218,13 @@ int sas_block_is_retired(struct sas_region *r, uint64_t offset, uint64_t size)
  * who free the same block, which only a broken program does, one wins. */
 int sas_block_retire(struct sas_region *r, uint64_t offset, uint64_t size)
 {
-	uint32_t order = order_of_block(r, size), *entry, used, retired = sas_entry(SAS_M_USED, order, SAS_M_GENERATION_RETIRED);
+	uint32_t order = sas_block_order(r, size), *entry, used, retired = sas_entry(SAS_M_USED, order, SAS_M_GENERATION_RETIRED);
 	struct sas_map map;
 	uint64_t unit;
-	int error = check_block(r, offset, size);
+	int error = sas_block_check_in_use(r, offset, size);
 
 	if (!error)
-		error = map_of_block(r, offset, size, &map, &unit);
+		error = sas_block_map_of(r, offset, size, &map, &unit);
 	if (!error)
 		error = sas_refuse_poisoned(r);
 	if (error)
@@ -251,10 +250,10 @@ int sas_block_reap(struct sas_region *r, uint64_t offset, uint64_t size)
 {
 	struct sas_map map;
 	uint64_t unit;
-	int error = map_of_block(r, offset, size, &map, &unit);
+	int error = sas_block_map_of(r, offset, size, &map, &unit);
 
 	if (!error)
-		error = retire(r, &map, unit, order_of_block(r, size), offset);
+		error = retire(r, &map, unit, sas_block_order(r, size), offset);
 	sas_index_stale(r, sas_segment_of(r, offset));
 	return error;
 }

@@ -55,8 +55,7 @@ int sas_epoch_light_lives(const struct sas_run *run)
 	return 0;
 }
 
-/* All that readers have published, and that their loads depend on, is in order. */
-static int order_readers(const struct sas_run *run)
+int sas_epoch_order(const struct sas_run *run)
 {
 	int error;
 
@@ -171,7 +170,7 @@ int sas_epoch_advance(struct sas_region *r, struct sas_epoch_view *view)
 	if (sas_cas_acq_rel_u64(&h->epoch, &epoch, epoch + SAS_EPOCH_STEP))
 		epoch += SAS_EPOCH_STEP;
 	view->epoch = epoch;
-	error = order_readers(r->run);
+	error = sas_epoch_order(r->run);
 	look(r->run, view);
 	if (error)
 		view->safe = sas_epoch_safe(r->run);

@@ -54,6 +54,9 @@ struct sas_epoch_view {
 void sas_epoch_choose(struct sas_region *r);
 /* Begin the next epoch and look; -errno (no sentence) when the readers' stores cannot be ordered: then `safe` stays. */
 int sas_epoch_advance(struct sas_region *r, struct sas_epoch_view *view);
+/* What threads with light fences have published, and what their loads depend on, is in order: a barrier in each that runs. -errno, no
+ * sentence: the kernel refuses it. Also for those that announce updates (update.h). */
+int sas_epoch_order(const struct sas_run *run);
 /* Look alone. */
 void sas_epoch_look(struct sas_region *r, struct sas_epoch_view *view);
 /* Process slots say that readers with light fences live. */

@@ -125,7 +125,7 @@ static void give_back(sas_u32_t *record, void *arg)
 	if (value == 0)
 		return;
 	if (mode == SAS_HOLD_WRITE)
-		__atomic_store_n(&sas_lock_line(g->run, lock)->died[lock & 3U], 1, __ATOMIC_RELEASE);
+		__atomic_fetch_or(sas_lock_marks(sas_lock_line(g->run, lock), lock), SAS_LOCK_DIED, __ATOMIC_RELEASE);
 	word = sas_load_acquire_u64(&sas_lock_at(g->run, lock)->word);
 	do {
 		wake = 0;
@@ -151,4 +151,6 @@ void sas_hold_recover(struct sas_run *run, uint32_t slot)
 					  sas_pending_number(sas_load_relaxed_u64(&run->threads[slot].lock_pending))));
 	/* It waits for nothing, and the count of waits goes on: lock_circle.c. */
 	sas_store_release_u64(&run->threads[slot].lock_wait, sas_load_relaxed_u64(&run->threads[slot].lock_wait) >> 32 << 32);
+	for (unsigned i = 0; i < SAS_RUN_UPDATES; i++)
+		sas_store_release_u64(&run->threads[slot].updates[i], 0);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "ground/err.h"
 #include "lock_newest.h"
+#include "update.h"
 #include "ground/port.h"
 
 /* Where the newest lock is: others of the region may be taken at once. */
@@ -37,22 +38,25 @@ static struct sas_region *region_of(uint64_t address)
 /* A holder of WRITE has died, and who asks for it is told; who may mend what it left takes the mark away. */
 static int tell_death(struct sas_run *run, sas_lock_t lock, unsigned mode, unsigned flags, uint64_t address)
 {
-	uint8_t *died = &sas_lock_line(run, lock)->died[lock & 3U];
-
 	if (!(flags & SAS_LOCK_TELL))
 		return 0;
 	if (mode != SAS_HOLD_READ)
-		__atomic_store_n(died, 0, __ATOMIC_RELEASE);
+		__atomic_fetch_and(sas_lock_marks(sas_lock_line(run, lock), lock), (uint8_t)~SAS_LOCK_DIED, __ATOMIC_RELEASE);
 	return sas_fail(EOWNERDEAD, "the lock %#llx is held now; a thread that held it for writing died, and what it guards may "
 			"be half changed", (unsigned long long)address);
 }
 
+static int give_once(struct sas_locks *locks, struct sas_held *held);
+
 /* The word has been changed: the record, and our own books. */
-static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, struct sas_held *held, unsigned mode,
-		 unsigned flags)
+static int enter(struct sas_wait *w, struct sas_locks *locks, sas_lock_t lock, struct sas_held *held)
 {
+	unsigned mode = w->to;
+	uint8_t marks;
+	int error;
+
 	if (!held) {
-		held = sas_held_push(locks, address);
+		held = sas_held_push(locks, w->address);
 		held->lock = lock;
 		held->at = sas_lock_at(locks->run, lock);
 	}
@@ -60,9 +64,18 @@ static int enter(struct sas_locks *locks, uint64_t address, sas_lock_t lock, str
 	held->mode = mode;
 	held->count[mode - 1]++;
 	held->nested++;
-	if (LIKELY(!__atomic_load_n(&sas_lock_line(locks->run, lock)->died[lock & 3U], __ATOMIC_ACQUIRE)))
+	marks = __atomic_load_n(sas_lock_marks(sas_lock_line(locks->run, lock), lock), __ATOMIC_ACQUIRE);
+	if (LIKELY(!marks))
 		return 0;
-	return tell_death(locks->run, lock, mode, flags, address);
+	/* Who held it before has waited already, and nobody has announced anything since. */
+	if ((marks & SAS_LOCK_UPDATED) && w->from == SAS_HOLD_NONE) {
+		error = sas_update_await(w, lock);
+		if (error) {
+			give_once(locks, held);
+			return error;
+		}
+	}
+	return marks & SAS_LOCK_DIED ? tell_death(locks->run, lock, mode, w->flags, w->address) : 0;
 }
 
 /* Where the lock is: what is held stays where it is. 0; 1: look again; -errno. */
@@ -108,10 +121,10 @@ static int take_waiting(struct sas_wait *w, struct sas_locks *locks, struct sas_
 			break;
 	} while (error >= 0);
 	sas_lock_wait_over(w);
-	return error < 0 ? error : enter(locks, w->address, lock, held, w->to, w->flags);
+	return error < 0 ? error : enter(w, locks, lock, held);
 }
 
-static int take_prepared(struct sas_region *r, struct sas_thread *t, uint64_t address, unsigned mode, unsigned flags,
+int sas_lock_take_inside(struct sas_region *r, struct sas_thread *t, uint64_t address, unsigned mode, unsigned flags,
 			 uint64_t nanoseconds)
 {
 	struct sas_membership *m = &t->member[r->number];
@@ -151,14 +164,14 @@ int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nano
 		return sas_fail(EROFS, "%s: there are no locks where " SAS_RUN_NAME " could not be opened", r->path);
 	t = sas_thread_fast(r);
 	if (t) {
-		error = take_prepared(r, t, address, mode, flags, nanoseconds);
+		error = sas_lock_take_inside(r, t, address, mode, flags, nanoseconds);
 		sas_thread_done();
 		return error;
 	}
 	error = sas_call_begin(r, SAS_CALL_SLOT, &t);
 	if (error)
 		return error;
-	error = take_prepared(r, t, address, mode, flags, nanoseconds);
+	error = sas_lock_take_inside(r, t, address, mode, flags, nanoseconds);
 	sas_call_end(t);
 	return error;
 }
@@ -201,7 +214,7 @@ static inline __attribute__((always_inline)) int find_and_take(struct sas_newest
 	word = sas_load_acquire_u64(&line->lock[i].word);
 	if (!LIKELY(word && sas_lock_line_is_ready(line, n->era) && sas_load_relaxed_u64(&line->lock[i].key) == address &&
 		    !(word & SAS_LOCK_WAITS) && sas_lock_may(word, SAS_HOLD_NONE, mode, 0) &&
-		    !__atomic_load_n(&line->died[i], __ATOMIC_RELAXED)))
+		    !__atomic_load_n(&line->marks[i], __ATOMIC_RELAXED)))
 		return 0;
 	if (!LIKELY(!n->held.mode && !n->locks->count) && !make_way(n, address))
 		return 0;
@@ -282,7 +295,7 @@ static int give_once(struct sas_locks *locks, struct sas_held *held)
 	return 0;
 }
 
-static int give_in(struct sas_thread *t, const struct sas_region *r, uint64_t address)
+int sas_lock_give_inside(const struct sas_region *r, struct sas_thread *t, uint64_t address)
 {
 	struct sas_locks *locks = sas_thread_slot(t, r) >= 0 ? t->member[r->number].locks : NULL;
 
@@ -298,10 +311,10 @@ static int give_slowly(uint64_t address)
 	int error;
 
 	if (t) {
-		error = give_in(t, r, address);
+		error = sas_lock_give_inside(r, t, address);
 		sas_thread_done();
 	} else if ((error = r ? sas_frame_begin(&t) : -EPERM) == 0) {
-		error = give_in(t, r, address);
+		error = sas_lock_give_inside(r, t, address);
 		sas_call_end(t);
 	}
 	return error == -EPERM ? sas_fail(EPERM, "this thread does not hold the lock %#llx", (unsigned long long)address) : error;

@@ -7,7 +7,7 @@
  * no table. Locking nests: what is taken under a stronger mode counts for that mode, a
  * stronger one is an upgrade, and giving back undoes the last. So counts per mode are enough, and the word shows the strongest.
  *
- * Compatible: READ with READ and INTENT. A thread that waits for INTENT or WRITE keeps new readers out, but not those that
+ * Compatible: READ with READ and INTENT; UPDATE, which has no word (update.h), with itself alone. A thread that waits for INTENT or WRITE keeps new readers out, but not those that
  * hold READ already.
  *
  * Waiting (lock_wait.c): spin, then sleep on the low half of the word, 5 ms at most: then somebody looks for the dead, and
@@ -95,6 +95,10 @@ int sas_lock_take(uint64_t address, unsigned mode, unsigned flags, uint64_t nano
 int sas_lock_take_at_once(uint64_t address, unsigned mode);
 /* -EPERM: the thread does not hold it. */
 int sas_lock_give(uint64_t address);
+/* The same in a frame of the caller's, whose thread has a slot in r, which is the region of the address. */
+int sas_lock_take_inside(struct sas_region *r, struct sas_thread *t, uint64_t address, unsigned mode, unsigned flags,
+			 uint64_t nanoseconds);
+int sas_lock_give_inside(const struct sas_region *r, struct sas_thread *t, uint64_t address);
 /* The strongest mode in which the calling thread holds it. */
 unsigned sas_lock_held(uint64_t address);
 
@@ -136,12 +140,17 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word);
 /* Nobody says for how long: the latch of the bucket is not to be had. */
 int sas_lock_wait_latch(struct sas_wait *w);
 void sas_lock_wait_over(struct sas_wait *w);
+/* The lock is held, and another thread still announces an update: `announced`, one of `thread`'s. 0: look again; -errno. */
+int sas_lock_wait_update(struct sas_wait *w, sas_lock_t lock, struct sas_run_thread *thread, sas_u64_t *announced);
 
-/* lock_wait of a slot: a count << 32 | lock << 4 | patient << 3 | waits << 2 | mode. */
+/* lock_wait of a slot: a count << 32 | for updates << 31 | lock << 4 | patient << 3 | waits << 2 | mode. */
+#define SAS_WAIT_UPDATES 0x80000000U    /* it holds the lock, and waits for those who announce updates */
 #define SAS_WAIT_PATIENT 8U
 #define SAS_WAIT_OPEN 4U
 static inline unsigned sas_wait_mode(uint64_t wait) { return wait & 3U; }
-static inline sas_lock_t sas_wait_lock(uint64_t wait) { return (sas_lock_t)wait >> 4; }
+static inline sas_lock_t sas_wait_lock(uint64_t wait) { return ((sas_lock_t)wait & ~SAS_WAIT_UPDATES) >> 4; }
+/* It waits until it may change the lock: new readers keep behind it. */
+static inline int sas_wait_changes(uint64_t wait) { return !(wait & SAS_WAIT_UPDATES) && sas_wait_mode(wait) != SAS_HOLD_READ; }
 
 /* --- lock_circle.c */
 /* Is the calling thread's wait part of a circle, and it the one to give way, or where nobody does, to report? How many threads are in it,

@@ -3,7 +3,8 @@
  * lock_circle.c - threads that wait for each other's locks. Layer 3.
  *
  * A waits for B when B holds the lock that A wants, in a mode that excludes A's; a reader also waits for those that wait for the
- * lock to change it, as they go first. A circle is real when all of its threads have waited without a break from before
+ * lock to change it, as they go first. A waits for B, too, when A has the lock and B announces an update of what it guards
+ * (update.h): a thread that updates one object may wait for the lock of another. A circle is real when all of its threads have waited without a break from before
  * their holds were read until after, as nobody gives back while he waits: lock_wait counts the waits. (Coffman, Elphick and
  * Shoshani: System Deadlocks, 1971: the waits-for graph.)
  *
@@ -14,7 +15,9 @@
 
 #include <stdlib.h>
 #include "lock.h"
+#include "update.h"
 
+#define UPDATE 4U               /* beside the modes of hold.h */
 struct hold { sas_lock_t lock; uint32_t slot; unsigned mode; };
 
 struct picture {
@@ -28,12 +31,9 @@ struct picture {
 	int failed;
 };
 
-static void add_hold(sas_u32_t *record, void *arg)
+static void add(struct picture *p, sas_lock_t lock, unsigned mode)
 {
-	struct picture *p = arg;
-	uint32_t value = sas_load_acquire_u32(record);
-
-	if (!value || p->failed)
+	if (p->failed)
 		return;
 	if (p->count == p->room) {
 		size_t room = p->room ? 2 * p->room : 256;
@@ -45,7 +45,27 @@ static void add_hold(sas_u32_t *record, void *arg)
 		p->holds = holds;
 		p->room = room;
 	}
-	p->holds[p->count++] = (struct hold){ sas_hold_lock(value), p->slot, sas_hold_mode(value) };
+	p->holds[p->count++] = (struct hold){ lock, p->slot, mode };
+}
+
+static void add_hold(sas_u32_t *record, void *arg)
+{
+	uint32_t value = sas_load_acquire_u32(record);
+
+	if (value)
+		add(arg, sas_hold_lock(value), sas_hold_mode(value));
+}
+
+/* Those that somebody waits for: he has the lock, so it keeps its place. */
+static void add_updates(const struct sas_run *run, struct picture *p)
+{
+	for (unsigned i = 0; i < SAS_RUN_UPDATES; i++) {
+		uint64_t key = sas_load_acquire_u64(&run->threads[p->slot].updates[i]), word;
+		sas_lock_t lock;
+
+		if (key && sas_lock_find(run, sas_update_address(key), &lock, &word) == 0)
+			add(p, lock, UPDATE);
+	}
 }
 
 static int take_picture(const struct sas_run *run, struct picture *p)
@@ -64,13 +84,19 @@ static int take_picture(const struct sas_run *run, struct picture *p)
 			p->waits[i] = wait;
 	}
 	for (p->slot = 0; p->slot < p->top; p->slot++)
-		if (p->waits[p->slot])
+		if (p->waits[p->slot]) {
 			sas_hold_each(run, p->slot, add_hold, p);
+			add_updates(run, p);
+		}
 	return p->failed ? -1 : 0;
 }
 
-static int excludes(unsigned held, unsigned wanted)
+static int excludes(unsigned held, uint64_t wait)
 {
+	unsigned wanted = sas_wait_mode(wait);
+
+	if (held == UPDATE || (wait & SAS_WAIT_UPDATES))
+		return held == UPDATE && (wait & SAS_WAIT_UPDATES);
 	return wanted == SAS_HOLD_WRITE || held == SAS_HOLD_WRITE || (wanted == SAS_HOLD_INTENT && held == SAS_HOLD_INTENT);
 }
 
@@ -92,15 +118,16 @@ static int search(struct picture *p, uint32_t start)
 	p->queue[0] = start;
 	for (uint32_t next = 0; next < end; next++) {
 		uint32_t from = p->queue[next];
-		sas_lock_t lock = sas_wait_lock(p->waits[from]);
-		unsigned mode = sas_wait_mode(p->waits[from]);
+		uint64_t wait = p->waits[from];
+		sas_lock_t lock = sas_wait_lock(wait);
+		int reads = sas_wait_mode(wait) == SAS_HOLD_READ && !(wait & SAS_WAIT_UPDATES);
 
 		for (size_t i = 0; i < p->count; i++)
-			if (p->holds[i].lock == lock && excludes(p->holds[i].mode, mode) &&
+			if (p->holds[i].lock == lock && excludes(p->holds[i].mode, wait) &&
 			    reach(p, from, p->holds[i].slot, start, &end))
 				return 1;
-		for (uint32_t i = 0; mode == SAS_HOLD_READ && i < p->top; i++)
-			if (p->waits[i] && sas_wait_lock(p->waits[i]) == lock && sas_wait_mode(p->waits[i]) != SAS_HOLD_READ &&
+		for (uint32_t i = 0; reads && i < p->top; i++)
+			if (p->waits[i] && sas_wait_lock(p->waits[i]) == lock && sas_wait_changes(p->waits[i]) &&
 			    reach(p, from, i, start, &end))
 				return 1;
 	}

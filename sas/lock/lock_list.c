@@ -38,7 +38,7 @@ static void *key_of(const struct sas_run_line *line, sas_lock_t lock)
 
 static uint32_t has_died(const struct sas_run_line *line, sas_lock_t lock)
 {
-	return __atomic_load_n(&line->died[lock & 3U], __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(&line->marks[lock & 3U], __ATOMIC_RELAXED) & SAS_LOCK_DIED;
 }
 
 static uint32_t pid_of(const struct sas_run *run, const struct sas_run_thread *thread)

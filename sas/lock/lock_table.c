@@ -218,7 +218,7 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 
 			if (w & (SAS_LOCK_HELD | SAS_LOCK_WAITS))
 				continue;
-			if (line->died[i] ? idle || died++ : w && chance % ++idle != 0)
+			if (line->marks[i] & SAS_LOCK_DIED ? idle || died++ : w && chance % ++idle != 0)
 				continue;
 			*lock = number << 2 | i;
 			*word = w;
@@ -236,15 +236,17 @@ static int find_idle(const struct sas_run *run, uint32_t bucket, uint32_t chance
 static int change_key(struct sas_run *run, uint32_t slot, sas_lock_t lock, uint64_t *word, uint64_t address)
 {
 	struct sas_run_thread *thread = &run->threads[slot];
-	struct sas_run_line *line = sas_lock_line(run, lock);
+	struct sas_run_line *line = sas_lock_line(run, lock), *first = &run->lines[sas_lock_bucket(address)];
 	uint32_t number;
 
 	if (!sas_hold_change(run, slot, lock, SAS_HOLD_WRITE, SAS_HOLD_WRITE, word, SAS_LOCK_WRITE | SAS_LOCK_INTENT))
 		return 0;
 	/* Nobody changes the word while it says so. */
-	sas_store_relaxed_u64(&line->lock[lock & 3U].key, address);
+	sas_store_relaxed_u64(&first->keyed, sas_load_relaxed_u64(&first->keyed) + 1);
+	/* Who announces an update sets the bit and then looks for the key: one of us sees the other. */
+	sas_exchange_seq_cst_u64(&line->lock[lock & 3U].key, address);
 	sas_store_relaxed_u64(&line->seen_word[lock & 3U], 0);
-	__atomic_store_n(&line->died[lock & 3U], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(sas_lock_marks(line, lock), sas_lock_is_updated(run, address) ? SAS_LOCK_UPDATED : 0, __ATOMIC_RELAXED);
 	number = sas_pending_number(sas_load_relaxed_u64(&thread->lock_pending)) + 1;
 	*word = sas_lock_word(0, slot, number, 1);
 	sas_store_release_u64(&line->lock[lock & 3U].word, *word);

@@ -42,15 +42,19 @@ struct sas_lock { sas_u64_t key, word; };
 struct sas_run_line {
 	sas_u32_t latch;                /* of the bucket, in its first line: slot + 1, and LATCH_WAITED */
 	sas_u32_t next;                 /* line number; 0: the chain ends */
-	uint8_t died[SAS_LOCKS_PER_LINE];       /* a holder of WRITE died, and nobody has been told */
+	uint8_t marks[SAS_LOCKS_PER_LINE];      /* SAS_LOCK_DIED, SAS_LOCK_UPDATED; 0: the fast path may be taken */
 	uint8_t reserved_1;
 	sas_u32_t era;                  /* the lives in which it was last used: of the header, else see to it first */
 	struct sas_lock lock[SAS_LOCKS_PER_LINE];
 	/* Written by those who wait: since when somebody has been seen to hold the lock, and the word then. */
 	sas_u64_t seen_word[SAS_LOCKS_PER_LINE], seen_at[SAS_LOCKS_PER_LINE];
-	uint8_t reserved_2[16];
+	sas_u64_t keyed;                /* of the bucket, in its first line: counts the keys that were changed */
+	uint8_t reserved_2[8];
 };
 _Static_assert(sizeof(struct sas_run_line) == SAS_RUN_LINE, "lock line");
+
+#define SAS_LOCK_DIED 1U        /* a holder of WRITE died, and nobody has been told */
+#define SAS_LOCK_UPDATED 2U     /* an update of the address was announced: who takes the lock waits for such (update.h) */
 
 /* A lock's number: line * 4 + its place in the line. 0 is a lock as well. */
 typedef uint32_t sas_lock_t;
@@ -78,6 +82,7 @@ static inline int sas_lock_rekeying(uint64_t word)
 }
 
 /* --- the table */
+static inline uint8_t *sas_lock_marks(struct sas_run_line *line, sas_lock_t lock) { return &line->marks[lock & 3U]; }
 static inline struct sas_run_line *sas_lock_line(const struct sas_run *run, sas_lock_t lock)
 {
 	return &run->lines[lock >> 2];
@@ -90,6 +95,13 @@ static inline struct sas_lock *sas_lock_at(const struct sas_run *run, sas_lock_t
 static inline uint32_t sas_lock_bucket(uint64_t address)
 {
 	return (uint32_t)(address * 0x9E3779B97F4A7C15ULL >> 49);
+}
+/* Was an update of this address, or of another one of the same hash, ever announced? Pairs with update.c. */
+static inline int sas_lock_is_updated(const struct sas_run *run, uint64_t address)
+{
+	uint32_t bit = (uint32_t)(address * 0x9E3779B97F4A7C15ULL >> 48);
+
+	return sas_load_seq_cst_u64(&run->updated[bit / 64]) >> bit % 64 & 1U;
 }
 
 /* Is it in this line? 0: found. */

@@ -6,6 +6,7 @@
 #include "ground/err.h"
 #include "lock.h"
 #include "ground/port.h"
+#include "update.h"
 
 /* Looks before a sleep, each after twice the pause of the one before, some 20 us in all: no more than twice a sleep and its wake-up. Between
  * them the holder has the line of the cache to itself. */
@@ -34,7 +35,7 @@ static void note_seen(struct sas_run *run, sas_lock_t lock, uint64_t word)
 	sas_store_release_u64(&line->seen_word[lock & 3U], word);
 }
 
-static void announce(struct sas_wait *w, sas_lock_t lock, uint64_t word)
+static void announce(struct sas_wait *w, sas_lock_t lock, uint64_t word, uint64_t what)
 {
 	struct sas_run_thread *slot = &w->region->run->threads[w->slot];
 	uint64_t count = (sas_load_relaxed_u64(&slot->lock_wait) >> 32) + 1;
@@ -47,7 +48,7 @@ static void announce(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	} else if (sas_wait_lock(sas_load_relaxed_u64(&slot->lock_wait)) == lock) {
 		return;
 	}
-	sas_store_release_u64(&slot->lock_wait, count << 32 | (uint64_t)lock << 4 | patient | SAS_WAIT_OPEN | w->to);
+	sas_store_release_u64(&slot->lock_wait, count << 32 | what | (uint64_t)lock << 4 | patient | SAS_WAIT_OPEN | w->to);
 }
 
 void sas_lock_wait_over(struct sas_wait *w)
@@ -94,7 +95,7 @@ static int writer_waits(const struct sas_wait *w, sas_lock_t lock)
 		uint64_t wait = sas_load_acquire_u64(&run->threads[i].lock_wait);
 
 		if (sas_load_acquire_u32(&run->threads[i].state) == SAS_RUN_USED && (wait & SAS_WAIT_OPEN) &&
-		    sas_wait_lock(wait) == lock && sas_wait_mode(wait) != SAS_HOLD_READ)
+		    sas_wait_lock(wait) == lock && sas_wait_changes(wait))
 			return 1;
 	}
 	return 0;
@@ -154,6 +155,13 @@ static int too_late(struct sas_wait *w, sas_lock_t lock)
 	return sas_fail(ETIMEDOUT, "the lock %#llx could not be had in time", (unsigned long long)w->address);
 }
 
+static void spin(struct sas_wait *w)
+{
+	for (unsigned i = 0; i < 1U << w->spins; i++)
+		sas_pause();
+	w->spins += w->spins < SPINS;
+}
+
 int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 {
 	sas_u64_t *shared = &sas_lock_at(w->region->run, lock)->word;
@@ -164,15 +172,13 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	if (!w->until)
 		return w->looks++ == 0 && look_for_dead(w, sas_port->now_ns()) ? 0 : too_late(w, lock);
 	if (sas_lock_rekeying(word) || w->spins < SPINS) {
-		for (unsigned i = 0; i < 1U << w->spins; i++)
-			sas_pause();
-		w->spins += w->spins < SPINS;
+		spin(w);
 		return 0;
 	}
 	now = sas_port->now_ns();
 	if (is_late(w, now))
 		return too_late(w, lock);
-	announce(w, lock, word);
+	announce(w, lock, word, 0);
 	/* A reader that passes waiting writers sleeps only for a holder of WRITE. */
 	if (!(word & bit) && !sas_cas_acq_rel_u64(shared, &word, word | bit))
 		return 0;
@@ -183,6 +189,34 @@ int sas_lock_wait(struct sas_wait *w, sas_lock_t lock, uint64_t word)
 	now = sas_port->now_ns();
 	/* Who is woken again and again, by other waiters or by signals, looks as well. */
 	if (error != -ETIMEDOUT && now < w->look_at)
+		return 0;
+	w->look_at = now + LOOK_NS;
+	return look_around(w, lock, now);
+}
+
+/* Who ends an update wakes us; where that is missed, or it dies, LOOK_NS are the end. */
+int sas_lock_wait_update(struct sas_wait *w, sas_lock_t lock, struct sas_run_thread *thread, sas_u64_t *announced)
+{
+	struct sas_run *run = w->region->run;
+	uint64_t seen = sas_load_acquire_u64(announced), now;
+
+	if (!w->until)
+		return sas_fail(EBUSY, "%#llx is being updated", (unsigned long long)w->address);
+	if (w->spins < SPINS) {
+		spin(w);
+		return 0;
+	}
+	now = sas_port->now_ns();
+	if (is_late(w, now))
+		return too_late(w, lock);
+	announce(w, lock, sas_load_acquire_u64(&sas_lock_at(run, lock)->word), SAS_WAIT_UPDATES);
+	sas_update_mark_awaited(run, thread, announced);
+	if (!w->look_at)
+		w->look_at = now + LOOK_NS;
+	if (seen == sas_update_key(w->address) && sas_load_acquire_u64(announced) == seen)
+		sas_port->futex_wait((uint32_t *)(void *)announced, (uint32_t)seen, time_left(w, now));
+	now = sas_port->now_ns();
+	if (now < w->look_at)
 		return 0;
 	w->look_at = now + LOOK_NS;
 	return look_around(w, lock, now);

@@ -130,7 +130,8 @@ struct sas_m_state {
 	uint64_t finder;
 	uint8_t boot_id[16];            /* of the boot in which clean became 0 */
 	uint64_t log_chunk[SAS_M_LOG_CHUNKS];   /* offsets of the further log chunks; 0: none */
-	uint32_t reserved[16];
+	uint64_t tickets;               /* drawn so far, in steps: each thread that may write takes the next */
+	uint32_t reserved[14];
 };
 
 /* One per segment. */

@@ -60,7 +60,8 @@ AT(sas_m_state, list_mode, 12);
 AT(sas_m_state, finder, 16);
 AT(sas_m_state, boot_id, 24);
 AT(sas_m_state, log_chunk, 40);
-AT(sas_m_state, reserved, 544);
+AT(sas_m_state, tickets, 544);
+AT(sas_m_state, reserved, 552);
 
 SIZE(sas_m_segment, 32);
 AT(sas_m_segment, file, 0);

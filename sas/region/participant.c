@@ -204,6 +204,31 @@ static void empty_slot(struct sas_run_thread *slot)
 	sas_store_relaxed_u64(&slot->epoch_frees, 0);
 	sas_store_relaxed_u64(&slot->epoch_free_bytes, 0);
 	sas_store_relaxed_u32(&slot->lease_busy, 0);
+	sas_store_relaxed_u32(&slot->update_awaited, 0);
+	for (unsigned i = 0; i < SAS_RUN_UPDATES; i++)
+		sas_store_relaxed_u64(&slot->updates[i], 0);
+}
+
+/* Numbers that no other thread gets as long as the region's files exist, a step at a time: durable before the first is used.
+ * table_lock held. */
+static int draw_tickets(struct sas_region *r)
+{
+	r->ticket = sas_m_fetch_add_relaxed_u64(&r->state->tickets, SAS_TICKETS) + 1;
+	r->ticket_end = r->ticket + SAS_TICKETS;
+	return sas_persist(r, r->state, sizeof *r->state);
+}
+
+/* The mark of who changes something: its slot, and a ticket of its own. Who only reads has none. */
+static int draw_token(struct sas_region *r, struct sas_membership *m)
+{
+	int error = r->flags & SAS_JOIN_READONLY || r->ticket < r->ticket_end ? 0 : draw_tickets(r);
+
+	m->token = SAS_TOKEN_PLAIN;
+	if (error || r->flags & SAS_JOIN_READONLY)
+		return error;
+	sas_m_store_relaxed_u64(&m->place->ticket, r->ticket++ & SAS_TICKET_MASK);
+	m->token = sas_token(m->place->ticket, m->slot);
+	return 0;
 }
 
 static int register_thread(struct sas_region *r, struct sas_thread *t)
@@ -233,6 +258,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->generation = r->generation;
 	slot->token = r->token;
 	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
+	sas_m_store_relaxed_u64(&slot->ticket, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);
@@ -240,6 +266,9 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	m->slot = number;
 	m->place = slot;
 	m->serial = r->serial;
+	error = draw_token(r, m);
+	if (error)
+		goto given_up;
 	/* Something is left there when an intent could not be ended. Who only reads has no use for the log. */
 	log = r->flags & SAS_JOIN_READONLY ? NULL : sas_log_at(r, number);
 	error = r->flags & SAS_JOIN_READONLY ? 0 : log ? sas_log_recover(r, log) : -EUCLEAN;
@@ -249,6 +278,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	if (error >= 0 && number + 1 >= sas_log_available(r))
 		error = r->flags & SAS_JOIN_READONLY ? sas_fail(EAGAIN, "%s: all intent logs but one are in use", r->path)
 						     : sas_log_grow(r, number);
+given_up:
 	if (error < 0)
 		give_up(m);
 	else
@@ -417,6 +447,7 @@ static int register_locked(struct sas_region *r)
 		sas_port->ofd_lock(r->run->fd, F_UNLCK, sas_run_lock_byte(number), 1);
 		return error;
 	}
+	r->ticket = r->ticket_end = 0;  /* those of a forked child are its parent's */
 	/* The new slot does not say that our readers have light fences. */
 	sas_store_release_u32(&r->epoch_fences, SAS_FENCES_UNKNOWN);
 	r->generation = next_generation(r);
@@ -428,7 +459,7 @@ static int register_locked(struct sas_region *r)
 	}
 	p->generation = r->generation;
 	sas_store_release_u32(&p->state, SAS_RUN_USED);
-	/* Publish: with it token and generation are there. Pairs with enter(). */
+	/* Publish: with it token and generation are there. Pairs with sas_call_enter(). */
 	sas_m_store_release_u32(&r->process, number + 1);
 	return 0;
 }
@@ -447,8 +478,9 @@ static int distrust_indexes(struct sas_region *r)
 }
 
 /* What the dead held is given back, and nobody lives: none of what only the living say is so. table_lock held. */
-static void begin_alone(struct sas_run_header *h)
+static void begin_alone(struct sas_run *run)
 {
+	struct sas_run_header *h = run->header;
 	uint32_t era;
 
 	sas_port_random(&era, sizeof era);
@@ -457,6 +489,7 @@ static void begin_alone(struct sas_run_header *h)
 	sas_store_release_u32(&h->seized, 0);
 	sas_store_release_u32(&h->unfenced, 0);
 	sas_store_release_u32(&h->epoch_light, 0);
+	memset(run->updated, 0, SAS_RUN_UPDATED_BITS / 8);
 }
 
 static int register_with_table(struct sas_region *r)
@@ -471,7 +504,7 @@ static int register_with_table(struct sas_region *r)
 	if (!error)
 		error = sas_recover_locked(r);
 	if (error >= 0 && deserted && !sas_run_claims_life(r->run))
-		begin_alone(r->run->header);
+		begin_alone(r->run);
 	if (error >= 0) {
 		sas_living_locked(r, &living);
 		error = sas_region_begin_use(r, &living);
@@ -588,13 +621,12 @@ int sas_region_alive(struct sas_region *r)
 	return 0;
 }
 
-/* What fails beside a reset or removal fails for that reason, whatever it met first. */
-static int why(struct sas_region *r, int error)
+int sas_region_why(struct sas_region *r, int error)
 {
 	return sas_region_alive(r) != 0 ? -ESTALE : error;
 }
 
-static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
+int sas_call_enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 {
 	int error = sas_region_alive(r);
 
@@ -615,7 +647,7 @@ static int enter(struct sas_region *r, unsigned needs, struct sas_thread *t)
 		error = register_thread(r, t);
 	if (!error && (needs & SAS_CALL_SLOT))
 		note_thread(t, r);
-	return error ? why(r, error) : 0;
+	return error ? sas_region_why(r, error) : 0;
 }
 
 int sas_frame_begin(struct sas_thread **thread)
@@ -647,7 +679,7 @@ int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thr
 
 	if (error)
 		return error;
-	error = enter(r, needs, *thread);
+	error = sas_call_enter(r, needs, *thread);
 	if (error)
 		sas_call_end(*thread);
 	return error;
@@ -656,7 +688,7 @@ int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **thr
 int sas_call_result(struct sas_thread *t, struct sas_region *r, int error)
 {
 	if (error < 0)
-		error = why(r, error);
+		error = sas_region_why(r, error);
 	sas_call_end(t);
 	return error;
 }

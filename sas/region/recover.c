@@ -44,12 +44,15 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
 	struct sas_m_log *log = sas_log_at(r, number);
-	int error;
+	int error = 0;
 
+	/* Before its locks are others': its log may have words of the objects that they guard. Where it cannot be recovered, nobody is to
+	 * wait for ever. */
+	if (!(r->flags & SAS_JOIN_READONLY))
+		error = log ? sas_log_recover(r, log) : -EUCLEAN;
 	let_others_go_on(r, number);
 	if (r->flags & SAS_JOIN_READONLY)       /* the log is left to who may write */
 		return 0;
-	error = log ? sas_log_recover(r, log) : -EUCLEAN;
 	if (error >= 0)
 		error = sas_lease_recover(r, number);
 	if (error < 0)
@@ -63,13 +66,32 @@ static int recover_slot(struct sas_region *r, uint32_t number)
 	return 0;
 }
 
+static int is_pending(struct sas_region *r, uint32_t number)
+{
+	struct sas_m_log *log = sas_log_at(r, number);
+
+	return !log || (log->magic == SAS_M_MAGIC_LOG && sas_m_load_acquire_u32(&log->state) != SAS_M_LOG_IDLE);
+}
+
+/* Who only reads cannot recover a log, and would give back what the dead one held before that is done. */
+static int is_left_to_writers(struct sas_region *r, uint32_t number)
+{
+	uint32_t top = sas_load_acquire_u32(&r->run->header->process_top), i = 0;
+
+	if (!(r->flags & SAS_JOIN_READONLY) || !is_pending(r, number))
+		return 0;
+	while (i < top && (sas_load_acquire_u32(&r->run->processes[i].state) != SAS_RUN_USED || r->run->processes[i].read_only))
+		i++;
+	return i < top;
+}
+
 /* 0: alive, or no longer in use; 1: recovered; -errno. A slot that was given up may still list segments (lease.h). */
 static int try_slot(struct sas_region *r, uint32_t number)
 {
 	struct sas_run_thread *slot = &r->run->threads[number];
 	int died, error, used = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED;
 
-	if (!used && !sas_lease_lists_any(slot))
+	if ((!used && !sas_lease_lists_any(slot)) || (used && is_left_to_writers(r, number)))
 		return 0;
 	error = sas_run_trylock(&slot->life, &died);
 	if (error == -EBUSY)
@@ -249,15 +271,9 @@ int sas_intents_pending(struct sas_region *r)
 {
 	uint32_t top = sas_load_acquire_u32(&r->run->header->thread_top);
 
-	for (uint32_t i = 0; i < top; i++) {
-		struct sas_m_log *log;
-
-		if (sas_load_acquire_u32(&r->run->threads[i].state) != SAS_RUN_USED)
-			continue;
-		log = sas_log_at(r, i);
-		if (!log || (log->magic == SAS_M_MAGIC_LOG && sas_m_load_acquire_u32(&log->state) != SAS_M_LOG_IDLE))
+	for (uint32_t i = 0; i < top; i++)
+		if (sas_load_acquire_u32(&r->run->threads[i].state) == SAS_RUN_USED && is_pending(r, i))
 			return 1;
-	}
 	return 0;
 }
 

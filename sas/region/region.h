@@ -47,6 +47,7 @@ struct sas_region {
 	uint64_t token;                 /* of this process's slot */
 	uint32_t process;               /* slot + 1; 0: not registered (a fork's child) */
 	uint32_t generation;            /* of this process in this region */
+	uint64_t ticket, ticket_end;    /* the next one for a thread of this process, and the first that is not its own; table_lock */
 	uint32_t next_generation;       /* of the anchor that a reset makes */
 	uint8_t created[16];            /* UUID of the region that the join that is going on has made */
 	int dir;                        /* descriptor of the directory, checked before use */
@@ -85,8 +86,10 @@ struct sas_membership {
 	struct sas_locks *locks;        /* NULL: it has taken none here */
 	struct sas_lease *lease;        /* free blocks in hand; NULL: none yet */
 	struct sas_limbo *limbo;        /* what it has deferred: epoch_defer.h */
-	uint64_t reserved;              /* 64 bytes: indexed by a shift */
+	uint64_t token;                 /* owner.c */
 };
+
+_Static_assert(sizeof(struct sas_membership) == 64, "indexed by a shift");
 
 struct sas_thread {
 	int cancel;                     /* the state that the call found */
@@ -114,6 +117,14 @@ extern __thread struct sas_here sas_here __attribute__((visibility("hidden"), tl
 
 /* The calling thread's record, NULL before its first call. Static TLS, so that the fault handler may look. */
 extern __thread struct sas_thread *sas_self __attribute__((visibility("hidden"), tls_model("initial-exec")));
+
+/* --- tokens of threads, for words in objects: ticket << 14 | slot, a ticket for each life of a slot that may write */
+#define SAS_TICKETS 4096U               /* that a process draws at a time */
+#define SAS_TICKET_MASK ((1ULL << 47) - 1)
+#define SAS_TOKEN_SLOT 0x3fffU
+#define SAS_TOKEN_PLAIN (1ULL << 61)    /* without a ticket: outside all regions, or of who only reads */
+static inline uint64_t sas_token(uint64_t ticket, uint32_t slot) { return ticket << 14 | slot; }
+_Static_assert(SAS_RUN_THREADS == SAS_TOKEN_SLOT + 1, "a token has room for each slot");
 
 /* --- small things */
 /* The calling thread's slot in r, or NULL. Async-signal-safe. */

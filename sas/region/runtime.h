@@ -76,6 +76,8 @@ int sas_region_reset(struct sas_region *r);
 int sas_frame_begin(struct sas_thread **t);
 /* Begin a call: refuses re-entry (EDEADLK) and dead regions (ESTALE), disables cancellation. */
 int sas_call_begin(struct sas_region *r, unsigned needs, struct sas_thread **t);
+/* The rest of it, for who is in a frame already. */
+int sas_call_enter(struct sas_region *r, unsigned needs, struct sas_thread *t);
 void sas_call_end(struct sas_thread *t);
 /*
  * Not 0, and another one after each join, leave and fork of this process; the kernel makes it 0 in the child of a raw clone(2). What a
@@ -123,6 +125,8 @@ static inline void sas_thread_done(void)
 }
 /* ESTALE, with a sentence, when it was reset or removed. */
 int sas_region_alive(struct sas_region *r);
+/* What fails beside a reset or removal fails for that reason, whatever it met first: -ESTALE, or the error. */
+int sas_region_why(struct sas_region *r, int error);
 /* Ends it, and gives the error that the caller is told: ESTALE when the region has gone meanwhile. */
 int sas_call_result(struct sas_thread *t, struct sas_region *r, int error);
 /* Register the process: a slot and a generation. Holds the process lock; takes table_lock. */

@@ -173,6 +173,23 @@ static int overlaps(const struct sas_region *r, const struct sas_m_log *log, con
 	return record->where < at + SAS_M_LOG_SIZE && at < record->where + record->length;
 }
 
+/* A word that others may read meanwhile is stored whole. */
+static void put(void *where, const void *bytes, uint32_t length)
+{
+	uint64_t whole;
+	uint32_t half;
+
+	if (length == sizeof whole && (uintptr_t)where % sizeof whole == 0) {
+		memcpy(&whole, bytes, sizeof whole);
+		sas_m_store_release_u64(where, whole);
+	} else if (length == sizeof half && (uintptr_t)where % sizeof half == 0) {
+		memcpy(&half, bytes, sizeof half);
+		sas_m_store_release_u32(where, half);
+	} else {
+		memcpy(where, bytes, length);
+	}
+}
+
 /* Durable with the fence of end(). */
 static int restore(struct sas_region *r, const struct sas_m_log *log, const struct sas_m_record *record)
 {
@@ -190,7 +207,7 @@ static int restore(struct sas_region *r, const struct sas_m_log *log, const stru
 	error = sas_segment_need_range(r, record->where, record->length);
 	if (error)
 		return error;
-	memcpy(sas_at(r, record->where), record + 1, record->length);
+	put(sas_at(r, record->where), record + 1, record->length);
 	return sas_write_back(r, sas_at(r, record->where), record->length);
 }
 

@@ -24,9 +24,10 @@
 
 uint64_t sas_run_layout(void)
 {
-	struct { uint64_t mutex, thread, header; char libc[32]; } key;
+	struct { uint64_t version, mutex, thread, header; char libc[32]; } key;
 
 	memset(&key, 0, sizeof key);
+	key.version = 2;        /* of what the sizes do not tell */
 	key.mutex = sizeof(pthread_mutex_t);
 	key.thread = sizeof(struct sas_run_thread);
 	key.header = sizeof(struct sas_run_header);
@@ -222,6 +223,7 @@ static int map_run(struct sas_run *run)
 		return (int)(intptr_t)p;
 	sas_port->madvise(p, run->size, MADV_DONTDUMP);
 	run->header = p;
+	run->updated = (void *)((char *)p + SAS_RUN_UPDATED_OFFSET);
 	run->processes = (void *)((char *)p + SAS_RUN_PROCESS_OFFSET);
 	run->threads = (void *)((char *)p + SAS_RUN_THREAD_OFFSET);
 	run->pages = (void *)((char *)p + SAS_RUN_PAGE_OFFSET);

@@ -99,6 +99,8 @@ struct sas_run_counters {
 
 #define SAS_RUN_LEASES 31U      /* segments that a thread leases free tiles of */
 
+#define SAS_RUN_UPDATES 4U      /* objects that a thread announces updates of at once */
+
 /* A thread that has called. 512 bytes. Its intent log has the same number. */
 struct sas_run_thread {
 	pthread_mutex_t life;           /* robust; held as long as the thread lives; first, its first word is the
@@ -110,7 +112,8 @@ struct sas_run_thread {
 	uint64_t token;                 /* of the process: its slot may be another's by now */
 	uint32_t lives;                 /* counts the threads that have had this slot */
 	sas_u32_t lock_saved;           /* hold.h: evidence, by whoever changes a lock's word next */
-	uint8_t reserved_1[32];
+	uint64_t ticket;                /* of this life, for ever: owner.c; 0: it only reads */
+	uint8_t reserved_1[24];
 	sas_u64_t lock_pending __attribute__((aligned(64)));    /* hold.h */
 	sas_u64_t epoch;                /* epoch.h: 0 outside critical sections */
 	sas_u64_t epoch_calls, epoch_bytes;     /* deferred calls that it holds back */
@@ -121,7 +124,9 @@ struct sas_run_thread {
 	sas_u64_t lock_wait __attribute__((aligned(64)));       /* hold.h: what it waits for; 0: nothing */
 	sas_u64_t lock_wait_since;      /* CLOCK_REALTIME, ns */
 	sas_u32_t lock_latch;           /* lock_table.h: the bucket + 1 whose latch it may hold */
-	uint8_t reserved_3[44];
+	sas_u32_t update_awaited;       /* update.h: a bit for each of `updates` that somebody waits for */
+	sas_u64_t updates[SAS_RUN_UPDATES];     /* update.h: objects that it is changing; 0: none */
+	uint8_t reserved_3[8];
 	sas_u32_t holds[SAS_RUN_HOLDS] __attribute__((aligned(64)));    /* hold.h */
 	sas_u32_t lease_busy;           /* lease.h: it is allocating or freeing without block_lock */
 	sas_u32_t lease_of[SAS_RUN_LEASES];     /* run_lease.h: segment + 1; block_lock */
@@ -142,7 +147,11 @@ struct sas_run_page {
 #define SAS_RUN_LINES (16U * SAS_RUN_BUCKETS)
 struct sas_run_line;
 
-#define SAS_RUN_PROCESS_OFFSET 4096UL
+/* A bit for the hash of each address on which an update was ever announced: update.h. */
+#define SAS_RUN_UPDATED_BITS 65536U
+#define SAS_RUN_UPDATED_OFFSET 4096UL
+
+#define SAS_RUN_PROCESS_OFFSET (SAS_RUN_UPDATED_OFFSET + SAS_RUN_UPDATED_BITS / 8)
 #define SAS_RUN_THREAD_OFFSET (SAS_RUN_PROCESS_OFFSET + SAS_RUN_PROCESSES * 128UL)
 #define SAS_RUN_PAGE_OFFSET (SAS_RUN_THREAD_OFFSET + SAS_RUN_THREADS * 512UL)
 #define SAS_RUN_LOCK_OFFSET (SAS_RUN_PAGE_OFFSET + SAS_RUN_PAGES * SAS_RUN_PAGE)
@@ -156,6 +165,7 @@ _Static_assert(sizeof(struct sas_run_page) == SAS_RUN_PAGE, "page");
 /* A mapping of SAS.run. Threads hold mutexes in it, so it stays until the last of them has let go. */
 struct sas_run {
 	struct sas_run_header *header;
+	sas_u64_t *updated;             /* SAS_RUN_UPDATED_BITS */
 	struct sas_run_process *processes;
 	struct sas_run_thread *threads;
 	struct sas_run_page *pages;

@@ -80,5 +80,35 @@ int compound_judge_grow(struct scene *s, SASRegion_t region);
 void compound_prepare_destroy(struct scene *s, SASRegion_t region);
 void compound_destroy(struct scene *s, const char *path, SASRegion_t region);
 int compound_judge_destroy(struct scene *s, SASRegion_t region);
+/* --- ops_object.c: heaps and stacks; the judges know the object by what it says of itself */
+void heap_prepare_take(struct scene *s, SASRegion_t region);
+void heap_prepare_take_exact(struct scene *s, SASRegion_t region);
+void heap_prepare_give(struct scene *s, SASRegion_t region);
+void heap_prepare_give_above(struct scene *s, SASRegion_t region);
+void heap_prepare_give_below(struct scene *s, SASRegion_t region);
+void heap_prepare_give_between(struct scene *s, SASRegion_t region);
+void heap_take(struct scene *s, const char *path, SASRegion_t region);
+void heap_take_near(struct scene *s, const char *path, SASRegion_t region);
+void heap_give(struct scene *s, const char *path, SASRegion_t region);
+int judge_heap(struct scene *s, SASRegion_t region);
+void stack_prepare_take(struct scene *s, SASRegion_t region);
+void stack_prepare_give(struct scene *s, SASRegion_t region);
+void stack_take(struct scene *s, const char *path, SASRegion_t region);
+void stack_give(struct scene *s, const char *path, SASRegion_t region);
+int judge_stack(struct scene *s, SASRegion_t region);
+void object_prepare_format(struct scene *s, SASRegion_t region);
+void object_format(struct scene *s, const char *path, SASRegion_t region);
+int judge_format(struct scene *s, SASRegion_t region);
+/* --- ops_word.c: blocks with a word that names them */
+void word_prepare(struct scene *s, SASRegion_t region);
+void word_prepare_small(struct scene *s, SASRegion_t region);
+void word_prepare_large(struct scene *s, SASRegion_t region);
+void word_begin(struct scene *s, SASRegion_t region);
+void word_take_small(struct scene *s, const char *path, SASRegion_t region);
+void word_take_large(struct scene *s, const char *path, SASRegion_t region);
+void word_give_small(struct scene *s, const char *path, SASRegion_t region);
+void word_give_large(struct scene *s, const char *path, SASRegion_t region);
+int judge_word_taken(struct scene *s, SASRegion_t region);
+int judge_word_given(struct scene *s, SASRegion_t region);
 
 #endif

@@ -56,7 +56,7 @@ static void put(int fd, const void *bytes, size_t size, uint64_t offset)
 static void make_locks(int fd)
 {
 	uint32_t bucket = sas_lock_bucket(SAMPLE_LOCKED);
-	struct sas_run_line line = { .next.word = SAS_RUN_BUCKETS, .latch.word = 2 }, more = { .died = { 1 } };
+	struct sas_run_line line = { .next.word = SAS_RUN_BUCKETS, .latch.word = 2 }, more = { .marks = { SAS_LOCK_DIED } };
 	struct sas_run_page page = { .owner.word = 1, .kind = SAS_RUN_PAGE_HOLDS };
 	struct sas_run_thread *t = calloc(THREADS, sizeof(*t));
 	uint32_t word = SAMPLE_PID, record = sas_hold_record(SAS_RUN_BUCKETS << 2, SAS_HOLD_WRITE);

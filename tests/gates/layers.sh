@@ -16,13 +16,13 @@ cat > "$work/table" <<'TABLE'
 0 port atomic err hash lines numa rank uuid xattr
 1 layout layout_check
 2 region.h anchor buddy epoch fault file hold index lock_table log persist place run run_check run_lease run_page segment tiles xattr_describe
-3 runtime block block_free block_list block_lock check check_map copy epoch_* inspect lease lock lock_circle lock_held lock_list lock_newest lock_wait log_grow participant recover repair repair_map
-3 region region_create region_open region_remove service space
-4 api_* freenode
+3 runtime block block_free block_list block_lock block_word check check_map copy epoch_* inspect lease lock look lock_circle lock_held lock_list lock_newest lock_wait log_grow owner participant recover repair repair_map
+3 region region_create region_open region_remove service space update use
+4 api_*
 TABLE
 values='^include/sas(conf|inspect|region)[.]h$'
 
-find sas sph include utils examples bench -name '*.[ch]' 2> /dev/null | sort > "$work/files"
+find sas sph include utils examples bench -name '*.[ch]' -o -name '*.[ch]pp' 2> /dev/null | sort > "$work/files"
 
 # "file line < or quote, name" for each inclusion.
 while read -r file; do

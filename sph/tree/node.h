@@ -24,7 +24,7 @@
 
 #include <endian.h>
 #include "racy.h"
-#include "tree.h"
+#include "sph/tree.h"
 
 #define SPH_SLOTS 256U
 #define SPH_VARIES 0xffffU              /* width: each key has its own length */

@@ -42,13 +42,13 @@ struct sph_change_mark sph_change_mark(const struct sph_change *c);
 void sph_change_release(struct sph_change *c, struct sph_change_mark mark);
 int sph_change_no_memory(void);
 void sph_change_free(struct sph_change *c);
-/* 0; 1: as many as may are changing nodes: begin again. */
+/* 0; 1: as many as may are changing nodes, or one of them is dead: sph_change_recover(), and begin again. */
 int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path);
 /* What a node's word was on the way down: 0; 1: begin again. */
 int sph_change_hold(struct sph_change *c, struct sph_node *node, uint64_t was);
 /* Nothing has been published: all is as it was. Gives `result`. */
 int sph_change_undo(struct sph_change *c, int result);
-/* `at` is in the holder, whose hold is the last one; the others are of the old nodes. 0. */
+/* `at` is in the holder, whose hold is the last one; the others are of the old nodes. 0; 1: begin again. */
 int sph_change_publish(struct sph_change *c, uint64_t *at, uint64_t node);
 
 /* Entries out of nodes that are held, with whole keys. How many; -errno. */

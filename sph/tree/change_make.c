@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include "change.h"
 
@@ -99,6 +100,14 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 	return 0;
 }
 
+#define CELLS (sizeof(((struct sph_m_tree *)0)->changing) / sizeof(uint64_t))
+
+static void give_cell(struct sph_change *c)
+{
+	if (c->cell)
+		__atomic_store_n(c->cell, 0, __ATOMIC_RELEASE);
+}
+
 int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path)
 {
 	memset(c, 0, offsetof(struct sph_change, holds));
@@ -108,16 +117,17 @@ int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tr
 	c->t = sph_tree_of(tree);
 	c->page = c->t->page_size;
 	c->path = path;
-	for (unsigned i = 0; i < sizeof c->t->changing / sizeof *c->t->changing; i++) {
-		uint64_t nobody = 0, *cell = &c->t->changing[(u->token + i) % (sizeof c->t->changing / sizeof *c->t->changing)];
+	for (unsigned i = 0; i < CELLS; i++) {
+		uint64_t *cell = &c->t->changing[(u->token + i) % CELLS], owner = __atomic_load_n(cell, __ATOMIC_ACQUIRE);
 
-		if (__atomic_load_n(cell, __ATOMIC_RELAXED) == 0 &&
-		    __atomic_compare_exchange_n(cell, &nobody, u->token, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-			c->cell = cell;
-			return 0;
+		if (owner && owner != u->token && !sas_owner_lives(u->region, owner)) {
+			give_cell(c);
+			return 1;
 		}
+		if (!owner && !c->cell && __atomic_compare_exchange_n(cell, &owner, u->token, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			c->cell = cell;
 	}
-	return 1;
+	return c->cell == NULL;
 }
 
 struct sph_change_mark sph_change_mark(const struct sph_change *c)
@@ -145,7 +155,7 @@ void sph_change_free(struct sph_change *c)
 
 static void end(struct sph_change *c)
 {
-	__atomic_store_n(c->cell, 0, __ATOMIC_RELEASE);
+	give_cell(c);
 	sph_change_free(c);
 }
 
@@ -164,12 +174,27 @@ int sph_change_undo(struct sph_change *c, int result)
 }
 
 /* `at` is in the holder, whose hold is the last one; the others are of the old nodes. */
+/* A page of the tree is in transit by somebody else: a dead one, or who is finding out whether the tree has it. */
+static int look_for_the_dead(struct sph_change *c, unsigned withdrawn)
+{
+	struct sas_use *u = c->u;
+	SASBlockHeader *tree = c->tree;
+
+	while (withdrawn)
+		sph_pages_settle(c->old[--withdrawn]);
+	sph_change_undo(c, 0);
+	sph_change_recover(u, tree);
+	sched_yield();
+	return 1;
+}
+
 int sph_change_publish(struct sph_change *c, uint64_t *at, uint64_t node)
 {
 	struct sph_hold *holder = &c->holds[c->hold_count - 1];
 
 	for (unsigned i = 0; i < c->old_count; i++)
-		sph_pages_withdraw(c->u, c->old[i]);
+		if (sph_pages_withdraw(c->u, c->old[i]))
+			return look_for_the_dead(c, i);
 	__atomic_store_n(at, node, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i + 1 < c->hold_count; i++)
 		sph_hold_outdate(&c->holds[i]);
