@@ -29,9 +29,9 @@ struct sph_cursor {
 	uint64_t word;
 	struct sph_node *copy;
 	struct bound low, high;
-	/* Its entries in order; those below `below` are below the place, those from `above` on are above it. */
+	/* The slots of its entries in order; those below `below` are below the place, those from `above` on are above it. */
 	unsigned count, below, above;
-	struct sph_entry entries[SPH_SLOTS];
+	uint8_t slots[SPH_SLOTS];
 };
 
 struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
@@ -148,7 +148,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 
 static void put_in_order(struct sph_cursor *c)
 {
-	c->count = sph_leaf_order(c->copy, c->page, c->entries);
+	c->count = sph_leaf_slots(c->copy, c->page, c->slots);
 }
 
 /* How many entries are below the key, or (`too`) not above it. */
@@ -163,7 +163,7 @@ static unsigned entries_below(const struct sph_cursor *c, struct sph_key key, in
 	key = (struct sph_key){ key.bytes + prefix, key.size - prefix };
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
-		int compared = sph_key_compare(c->entries[middle].key, key);
+		int compared = sph_key_compare(sph_leaf_suffix(c->copy, c->page, c->slots[middle]), key);
 
 		if (compared < 0 || (too && compared == 0))
 			low = middle + 1;
@@ -212,16 +212,16 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 static void stand_on(struct sph_cursor *c, unsigned i, struct sph_key *key, uint64_t *value)
 {
 	size_t prefix = sph_node_prefix_size(c->copy, c->page);
-	const struct sph_entry *e = &c->entries[i];
+	struct sph_key suffix = sph_leaf_suffix(c->copy, c->page, c->slots[i]);
 
 	memcpy(c->key, sph_node_prefix(c->copy, c->page, prefix), prefix);
-	memcpy(c->key + prefix, e->key.bytes, e->key.size);
-	c->key_size = prefix + e->key.size;
+	memcpy(c->key + prefix, suffix.bytes, suffix.size);
+	c->key_size = prefix + suffix.size;
 	c->place = ON;
 	c->below = i;
 	c->above = i + 1;
 	*key = (struct sph_key){ c->key, c->key_size };
-	*value = e->value;
+	*value = sph_leaf_value(c->copy, c->page, c->slots[i]);
 }
 
 static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
@@ -250,6 +250,33 @@ int sph_cursor_next(struct sas_look *l, struct sph_cursor *c, struct sph_key *ke
 int sph_cursor_previous(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value)
 {
 	return go(l, c, 0, key, value);
+}
+
+/* The leaf of the place, or, where that has nothing above it, the next one that has. */
+static int find_leaf_above(const struct sas_look *l, struct sph_cursor *c)
+{
+	int error = 0;
+
+	while (!error && (!c->leaf || c->above >= c->count ||
+			  !sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word)))
+		error = c->leaf && sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word) ? go_beside(l, c, 1) :
+													       find_place(l, c, 1);
+	return error;
+}
+
+int sph_cursor_scan(struct sas_look *l, struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	int error = find_leaf_above(l, c), result;
+	struct sph_key key;
+	uint64_t value;
+	unsigned from;
+
+	if (error)
+		return error;
+	from = c->above;
+	stand_on(c, c->count - 1, &key, &value);
+	result = sph_leaf_each(c->copy, c->page, c->slots + from, c->count - from, c->beside, each, arg);
+	return result;
 }
 
 /* --- what needs no more than a cursor */
