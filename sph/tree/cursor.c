@@ -264,19 +264,19 @@ static int find_leaf_above(const struct sas_look *l, struct sph_cursor *c)
 	return error;
 }
 
-int sph_cursor_scan(struct sas_look *l, struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+int sph_cursor_load(struct sas_look *l, struct sph_cursor *c)
 {
-	int error = find_leaf_above(l, c), result;
+	return find_leaf_above(l, c);
+}
+
+int sph_cursor_drain(struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	unsigned from = c->above;
 	struct sph_key key;
 	uint64_t value;
-	unsigned from;
 
-	if (error)
-		return error;
-	from = c->above;
 	stand_on(c, c->count - 1, &key, &value);
-	result = sph_leaf_each(c->copy, c->page, c->slots + from, c->count - from, c->beside, each, arg);
-	return result;
+	return sph_leaf_each(c->copy, c->page, c->slots + from, c->count - from, c->beside, each, arg);
 }
 
 /* --- what needs no more than a cursor */
