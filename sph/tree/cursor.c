@@ -304,21 +304,27 @@ int sph_tree_edge(struct sas_look *l, const SASBlockHeader *tree, int last, unsi
 	return error;
 }
 
+/* Leaves that are empty go; there may be one until its last change has ended, or a dead one's is found. */
 int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree)
 {
-	struct sph_cursor *c;
-	struct sph_key key;
-	uint64_t value;
+	struct sph_key first = { (const unsigned char *)"", 0 };
+	const struct sph_step *s;
+	struct sph_path path;
+	uint64_t count;
+	unsigned here;
 	int error;
 
-	if (!sph_tree_root(tree))
-		return 1;
-	c = sph_cursor_make(tree);
-	if (!c)
-		return no_memory();
-	error = go(l, c, 1, &key, &value);
-	sph_cursor_free(c);
-	return error == -ENOENT ? 1 : error;
+	do {
+		error = sph_walk(l, tree, first, SPH_AT, 0, &path);
+		if (error || !path.depth)
+			return error ? error : 1;
+		s = &path.step[path.depth - 1];
+		here = sph_leaf_count(s->node);
+	} while (!sph_word_is(sph_node_word(s->node), s->word));
+	if (here)
+		return 0;
+	error = sph_tree_count(l, tree, &count);
+	return error ? error : count == 0;
 }
 
 int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *count)
