@@ -449,11 +449,12 @@ static int shrink(struct sph_change *c, struct sph_node *leaf)
 /* The leaf is small, unless somebody was faster. 0: done, or nothing to do; 1: once more. */
 static int try_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key)
 {
-	struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	struct sph_path path;
 	struct sph_step *s;
 	struct sph_change c;
 
+	sph_look_in(&look, u);
 	if (sph_walk(&look, tree, key, SPH_AT, 0, &path) < 0 || !path.depth)
 		return 0;
 	s = &path.step[path.depth - 1];

@@ -112,7 +112,7 @@ int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tr
 {
 	memset(c, 0, offsetof(struct sph_change, holds));
 	c->u = u;
-	c->look = sph_look_of(u);
+	sph_look_in(&c->look, u);
 	c->tree = tree;
 	c->t = sph_tree_of(tree);
 	c->page = c->t->page_size;

@@ -76,7 +76,7 @@ void sph_change_recover(struct sas_use *u, SASBlockHeader *tree)
 		return;
 	memset(&c, 0, sizeof c);
 	c.u = u;
-	c.look = sph_look_of(u);
+	sph_look_in(&c.look, u);
 	c.tree = tree;
 	c.t = t;
 	c.page = t->page_size;

@@ -242,8 +242,16 @@ struct sph_path {
 enum sph_side { SPH_AT, SPH_BELOW, SPH_LAST };  /* the leaf that holds the key, or what is just below it, or the last leaf */
 /* `hash` is the key's, or 0. 0: the leaf has been reached; what it holds is believed as long as its word stays. -EUCLEAN, or what sas_reach() says. */
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash, struct sph_path *path);
-/* The same for who is in a use. */
-struct sas_look sph_look_of(const struct sas_use *u);
+/* For who is in a use: what reaching a node needs. */
+static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
+{
+	l->region = u->region;
+	l->base = u->base;
+	l->size = u->size;
+	l->mapped = u->mapped;
+	l->shift = u->shift;
+	l->watched = l->used = 0;
+}
 
 /* --- replacing nodes (change.c) */
 /* The entry does not go into the leaf as it is, which the caller holds, and does no more after this (NULL: the tree is empty). 0: it is in the tree; 1: begin again; -errno. */

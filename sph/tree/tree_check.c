@@ -289,11 +289,12 @@ int sph_tree_info(struct sas_look *l, const SASBlockHeader *tree, struct sph_tre
 
 long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(const void *node, const char *what, void *arg), void *arg)
 {
-	struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	struct sph_tree_info info;
 	struct survey s = { .l = &look, .tree = tree, .info = &info, .problem = problem, .arg = arg };
 	int error;
 
+	sph_look_in(&look, u);
 	sph_change_recover(u, tree);
 	error = survey(&s);
 	return error ? error : s.problems;

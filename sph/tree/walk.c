@@ -10,11 +10,6 @@
 #include <errno.h>
 #include "node.h"
 
-struct sas_look sph_look_of(const struct sas_use *u)
-{
-	return (struct sas_look){ .region = u->region, .base = u->base, .size = u->size, .mapped = u->mapped, .shift = u->shift };
-}
-
 static int leads_nowhere(const SASBlockHeader *tree, uint64_t address)
 {
 	return sas_service_fail(EUCLEAN, "the tree %p: a pointer leads to %#llx, where no node of it can be", (const void *)tree,
