@@ -3,8 +3,9 @@
  * cursor.c - going through the keys in order, both ways, beside writers.
  *
  * A cursor keeps a copy of the leaf that it is in, put in order, and the bounds of that leaf, which are separators above it. As long as the
- * leaf's word is what it was, the copy is the leaf. When it is not, the place is found again by the key that was met last. A leaf's
- * bounds change only when the leaf is replaced, which changes its word; the next leaf is the one that holds the upper bound.
+ * leaf's word is what it was, the copy is the leaf. When it is not, the place is found again by the key that was met last. The next leaf is
+ * the one that holds the upper bound. That may be the same one: when an empty leaf is taken out, the one beside it, which does not change,
+ * holds its keys from then on. So the bounds of a leaf that is not replaced move outwards, and the place in the next leaf is that of the bound.
  */
 #include <config.h>
 
@@ -205,7 +206,7 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 	if (error)
 		return error;
 	put_in_order(c);
-	c->below = c->above = forwards ? 0 : c->count;
+	c->below = c->above = entries_below(c, key, 0);
 	return 0;
 }
 
@@ -235,8 +236,11 @@ static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph
 			error = go_beside(l, c, forwards);
 		else
 			break;
-		if (error)
+		if (error) {
+			/* The place is still that of `key`, whichever leaf this one is. */
+			c->leaf = NULL;
 			return error;
+		}
 	}
 	stand_on(c, forwards ? c->above : c->below - 1, key, value);
 	return 0;
@@ -294,6 +298,15 @@ int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree)
 	return error == -ENOENT ? 1 : error;
 }
 
+/* In the copy, from the key on, which is its lower bound unless the leaf has grown downwards. */
+static unsigned count_from(struct sph_cursor *c, struct sph_key key)
+{
+	if (!key.size || (c->low.is && sph_key_compare(key, (struct sph_key){ c->low.bytes, c->low.size }) == 0))
+		return sph_leaf_count(c->copy);
+	put_in_order(c);
+	return c->count - entries_below(c, key, 0);
+}
+
 int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *count)
 {
 	struct sph_cursor *c = sph_cursor_make(tree);
@@ -304,7 +317,7 @@ int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *cou
 	if (!c)
 		return no_memory();
 	for (error = load(l, c, key, SPH_AT); !error;) {
-		*count += sph_leaf_count(c->copy);
+		*count += count_from(c, key);
 		if (!c->high.is)
 			break;
 		memcpy(c->key, c->high.bytes, c->high.size);
