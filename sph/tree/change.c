@@ -414,13 +414,14 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path, struct sph_hold *leaf, const struct sph_entry *entry)
 {
 	struct sph_change c;
+	int error;
 
 	if (sph_change_begin(&c, u, tree, path)) {
 		if (leaf)
 			sph_hold_undo(leaf);
-		sph_change_recover(u, tree);
+		error = sph_change_recover(u, tree);
 		sched_yield();
-		return 1;
+		return error ? error : 1;
 	}
 	if (!leaf)
 		return insert_first(&c, entry);

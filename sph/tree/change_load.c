@@ -204,18 +204,18 @@ int sph_tree_load(struct sas_use *u, SASBlockHeader *tree, int (*next)(struct sp
 {
 	static const struct sph_path nowhere = { .depth = 0 };
 	struct load *l;
-	int error;
+	int error = 0;
 
 	l = calloc(1, sizeof *l);
 	if (!l)
 		return sph_change_no_memory();
 	l->next = next;
 	l->arg = arg;
-	while (sph_change_begin(&l->c, u, tree, &nowhere)) {
-		sph_change_recover(u, tree);
+	while (!error && sph_change_begin(&l->c, u, tree, &nowhere)) {
+		error = sph_change_recover(u, tree);
 		sched_yield();
 	}
-	error = load(l);
+	error = error ? error : load(l);
 	forget(l);
 	return error;
 }

@@ -173,19 +173,19 @@ int sph_change_undo(struct sph_change *c, int result)
 	return result;
 }
 
-/* `at` is in the holder, whose hold is the last one; the others are of the old nodes. */
 /* A page of the tree is in transit by somebody else: a dead one, or who is finding out whether the tree has it. */
 static int look_for_the_dead(struct sph_change *c, unsigned withdrawn)
 {
 	struct sas_use *u = c->u;
 	SASBlockHeader *tree = c->tree;
+	int error;
 
 	while (withdrawn)
 		sph_pages_settle(c->old[--withdrawn]);
 	sph_change_undo(c, 0);
-	sph_change_recover(u, tree);
+	error = sph_change_recover(u, tree);
 	sched_yield();
-	return 1;
+	return error ? error : 1;
 }
 
 int sph_change_publish(struct sph_change *c, uint64_t *at, uint64_t node)

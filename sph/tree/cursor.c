@@ -88,41 +88,12 @@ int sph_cursor_set(struct sph_cursor *c, struct sph_key key, int after)
 
 /* --- the leaf */
 
-static int copy_bound(const struct sph_cursor *c, const struct sph_step *s, unsigned separator, struct bound *b)
-{
-	size_t prefix = sph_node_prefix_size(s->node, c->page);
-	struct sph_key suffix = sph_inner_suffix(s->node, c->page, separator);
-
-	if (!suffix.bytes || prefix + suffix.size > c->page / 4)
-		return 0;
-	sph_racy_copy(b->bytes, sph_node_prefix(s->node, c->page, prefix), prefix);
-	sph_racy_copy(b->bytes + prefix, suffix.bytes, suffix.size);
-	b->size = prefix + suffix.size;
-	b->is = 1;
-	return 1;
-}
-
 /* The nearest separators on both sides of the way. 0: they were torn. */
 static int copy_bounds(struct sph_cursor *c, const struct sph_path *path)
 {
-	c->low.is = c->high.is = 0;
-	for (unsigned i = path->depth - 1; i-- > 0;) {
-		const struct sph_step *s = &path->step[i];
-
-		if (!c->high.is && s->child < sph_inner_last(s->node, c->page) && !copy_bound(c, s, s->child, &c->high))
-			return 0;
-		if (!c->low.is && s->child > 0 && !copy_bound(c, s, s->child - 1, &c->low))
-			return 0;
-	}
-	return 1;
-}
-
-static int is_unchanged(const struct sph_path *path)
-{
-	for (unsigned i = 0; i < path->depth; i++)
-		if (!sph_word_is(sph_node_word(path->step[i].node), path->step[i].word))
-			return 0;
-	return 1;
+	c->low.is = sph_path_bound(path, c->page, path->depth - 1, 0, c->low.bytes, &c->low.size);
+	c->high.is = sph_path_bound(path, c->page, path->depth - 1, 1, c->high.bytes, &c->high.size);
+	return c->low.is >= 0 && c->high.is >= 0;
 }
 
 /* The leaf that holds the key. 0; -ENOENT: the tree is empty; -errno. */
@@ -141,7 +112,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 			return -ENOENT;
 		s = &path.step[path.depth - 1];
 		sph_racy_copy(c->copy, s->node, c->page);
-	} while (!copy_bounds(c, &path) || !is_unchanged(&path));
+	} while (!copy_bounds(c, &path) || !sph_path_is_unchanged(&path));
 	c->leaf = s->node;
 	c->word = s->word;
 	return 0;

@@ -294,7 +294,8 @@ long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(con
 	struct survey s = { .l = &look, .tree = tree, .info = &info, .problem = problem, .arg = arg };
 	int error;
 
-	sph_change_recover(u, tree);
-	error = survey(&s);
+	error = sph_change_recover(u, tree);
+	if (!error)
+		error = survey(&s);
 	return error ? error : s.problems;
 }
