@@ -85,6 +85,7 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 		return error;
 	c->made[c->made_count++] = node;
 	version = __atomic_load_n(&node->version, __ATOMIC_RELAXED) + 1;
+	sph_racy_begin();
 	sph_racy_copy(&node->n, &image->n, c->page - offsetof(struct sph_node, n));
 	h = &node->header;
 	h->blockType = c->t->node_type;
