@@ -23,8 +23,14 @@ static int begin(struct sas_look *l, const void *object)
 {
 	struct sas_region *r = sas_region_of((uintptr_t)object);
 
-	*l = (struct sas_look){ .region = r };
-	if (!r)
+	/* Not the use, which is rare and large. */
+	l->region = r;
+	l->base = l->size = 0;
+	l->mapped = NULL;
+	l->shift = 0;
+	l->word = 0;
+	l->watched = l->used = 0;
+	if (!LIKELY(r != NULL))
 		return 0;
 	if (r->memory != r->base)
 		return sas_fail(ENOTSUP, "%s: is mapped elsewhere than at its addresses, where objects cannot be used: %p", r->path, object);
@@ -70,16 +76,6 @@ int sas_look_begin(struct sas_look *l, const void *object)
 	return LIKELY(!is_shut(l->region, l->word, object)) ? 0 : lock(l, object);
 }
 
-/* What has been read was read before. */
-static inline void after_reading(void)
-{
-#ifdef __SANITIZE_THREAD__
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-#endif
-}
-
 int sas_look_ok(struct sas_look *l, const void *object)
 {
 	uint64_t before = l->word;
@@ -91,7 +87,7 @@ int sas_look_ok(struct sas_look *l, const void *object)
 	}
 	if (!l->watched)
 		return 1;
-	after_reading();
+	sas_fence_reads();
 	l->word = sas_update_look(l->region->run, (uintptr_t)object);
 	if (LIKELY(l->word == before) && !is_shut(l->region, l->word, object))
 		return 1;

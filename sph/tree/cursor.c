@@ -30,9 +30,9 @@ struct sph_cursor {
 	uint64_t word;
 	struct sph_node *copy;
 	struct bound low, high;
-	/* Its entries in order; those below `below` are below the place, those from `above` on are above it. */
+	/* The slots of its entries in order; those below `below` are below the place, those from `above` on are above it. */
 	unsigned count, below, above;
-	struct sph_entry entries[SPH_SLOTS];
+	uint8_t slots[SPH_SLOTS];
 };
 
 struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
@@ -120,7 +120,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 
 static void put_in_order(struct sph_cursor *c)
 {
-	c->count = sph_leaf_order(c->copy, c->page, c->entries);
+	c->count = sph_leaf_slots(c->copy, c->page, c->slots);
 }
 
 /* How many entries are below the key, or (`too`) not above it. */
@@ -135,7 +135,7 @@ static unsigned entries_below(const struct sph_cursor *c, struct sph_key key, in
 	key = (struct sph_key){ key.bytes + prefix, key.size - prefix };
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
-		int compared = sph_key_compare(c->entries[middle].key, key);
+		int compared = sph_key_compare(sph_leaf_suffix(c->copy, c->page, c->slots[middle]), key);
 
 		if (compared < 0 || (too && compared == 0))
 			low = middle + 1;
@@ -184,16 +184,16 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 static void stand_on(struct sph_cursor *c, unsigned i, struct sph_key *key, uint64_t *value)
 {
 	size_t prefix = sph_node_prefix_size(c->copy, c->page);
-	const struct sph_entry *e = &c->entries[i];
+	struct sph_key suffix = sph_leaf_suffix(c->copy, c->page, c->slots[i]);
 
 	memcpy(c->key, sph_node_prefix(c->copy, c->page, prefix), prefix);
-	memcpy(c->key + prefix, e->key.bytes, e->key.size);
-	c->key_size = prefix + e->key.size;
+	memcpy(c->key + prefix, suffix.bytes, suffix.size);
+	c->key_size = prefix + suffix.size;
 	c->place = ON;
 	c->below = i;
 	c->above = i + 1;
 	*key = (struct sph_key){ c->key, c->key_size };
-	*value = e->value;
+	*value = sph_leaf_value(c->copy, c->page, c->slots[i]);
 }
 
 static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
@@ -227,6 +227,33 @@ int sph_cursor_previous(struct sas_look *l, struct sph_cursor *c, struct sph_key
 	return go(l, c, 0, key, value);
 }
 
+/* The leaf of the place, or, where that has nothing above it, the next one that has. */
+static int find_leaf_above(const struct sas_look *l, struct sph_cursor *c)
+{
+	int error = 0;
+
+	while (!error && (!c->leaf || c->above >= c->count ||
+			  !sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word)))
+		error = c->leaf && sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word) ? go_beside(l, c, 1) :
+													       find_place(l, c, 1);
+	return error;
+}
+
+int sph_cursor_load(struct sas_look *l, struct sph_cursor *c)
+{
+	return find_leaf_above(l, c);
+}
+
+int sph_cursor_drain(struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	unsigned from = c->above;
+	struct sph_key key;
+	uint64_t value;
+
+	stand_on(c, c->count - 1, &key, &value);
+	return sph_leaf_each(c->copy, c->page, c->slots + from, c->count - from, c->beside, each, arg);
+}
+
 /* --- what needs no more than a cursor */
 
 static int no_memory(void)
@@ -252,21 +279,27 @@ int sph_tree_edge(struct sas_look *l, const SASBlockHeader *tree, int last, unsi
 	return error;
 }
 
+/* Leaves that are empty go; there may be one until its last change has ended, or a dead one's is found. */
 int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree)
 {
-	struct sph_cursor *c;
-	struct sph_key key;
-	uint64_t value;
+	struct sph_key first = { (const unsigned char *)"", 0 };
+	const struct sph_step *s;
+	struct sph_path path;
+	uint64_t count;
+	unsigned here;
 	int error;
 
-	if (!sph_tree_root(tree))
-		return 1;
-	c = sph_cursor_make(tree);
-	if (!c)
-		return no_memory();
-	error = go(l, c, 1, &key, &value);
-	sph_cursor_free(c);
-	return error == -ENOENT ? 1 : error;
+	do {
+		error = sph_walk(l, tree, first, SPH_AT, 0, &path);
+		if (error || !path.depth)
+			return error ? error : 1;
+		s = &path.step[path.depth - 1];
+		here = sph_leaf_count(s->node);
+	} while (!sph_word_is(sph_node_word(s->node), s->word));
+	if (here)
+		return 0;
+	error = sph_tree_count(l, tree, &count);
+	return error ? error : count == 0;
 }
 
 /* In the copy, from the key on, which is its lower bound unless the leaf has grown downwards. */

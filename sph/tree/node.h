@@ -197,6 +197,12 @@ static inline int sph_entry_before(const struct sph_entry *a, const struct sph_e
 struct sph_key sph_leaf_suffix(const struct sph_node *leaf, size_t page, unsigned slot);
 /* All entries in order; the keys without the prefix, and in the leaf itself. `entries` has room for SPH_SLOTS. How many. */
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries);
+/* Their slots alone; room for SPH_SLOTS. */
+unsigned sph_leaf_slots(const struct sph_node *leaf, size_t page, uint8_t *slots);
+uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot);
+/* Calls `each` until it does not give 0; `bytes` has room for the longest key and is each()'s for the call. */
+int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
+		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg);
 /* How many bytes of a page these take, and can that be? */
 size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t page);
 /* The bytes between header and end of the page. Whoever calls has seen that they fit. */
