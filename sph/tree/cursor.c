@@ -196,25 +196,30 @@ static void stand_on(struct sph_cursor *c, unsigned i, struct sph_key *key, uint
 	*value = sph_leaf_value(c->copy, c->page, c->slots[i]);
 }
 
-static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
+/* The leaf of the place, or, where that has nothing further, the next one that has. Without one the place is still that of `key`. */
+static int find_leaf(const struct sas_look *l, struct sph_cursor *c, int forwards)
 {
-	int error;
+	int error = 0;
 
-	for (;;) {
+	while (!error) {
 		if (!c->leaf || !sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word))
 			error = find_place(l, c, forwards);
 		else if (forwards ? c->above >= c->count : c->below == 0)
 			error = go_beside(l, c, forwards);
 		else
-			break;
-		if (error) {
-			/* The place is still that of `key`, whichever leaf this one is. */
-			c->leaf = NULL;
-			return error;
-		}
+			return 0;
 	}
-	stand_on(c, forwards ? c->above : c->below - 1, key, value);
-	return 0;
+	c->leaf = NULL;
+	return error;
+}
+
+static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
+{
+	int error = find_leaf(l, c, forwards);
+
+	if (!error)
+		stand_on(c, forwards ? c->above : c->below - 1, key, value);
+	return error;
 }
 
 int sph_cursor_next(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value)
@@ -227,21 +232,9 @@ int sph_cursor_previous(struct sas_look *l, struct sph_cursor *c, struct sph_key
 	return go(l, c, 0, key, value);
 }
 
-/* The leaf of the place, or, where that has nothing above it, the next one that has. */
-static int find_leaf_above(const struct sas_look *l, struct sph_cursor *c)
-{
-	int error = 0;
-
-	while (!error && (!c->leaf || c->above >= c->count ||
-			  !sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word)))
-		error = c->leaf && sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word) ? go_beside(l, c, 1) :
-													       find_place(l, c, 1);
-	return error;
-}
-
 int sph_cursor_load(struct sas_look *l, struct sph_cursor *c)
 {
-	return find_leaf_above(l, c);
+	return find_leaf(l, c, 1);
 }
 
 int sph_cursor_drain(struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
