@@ -242,6 +242,10 @@ struct sph_path {
 enum sph_side { SPH_AT, SPH_BELOW, SPH_LAST };  /* the leaf that holds the key, or what is just below it, or the last leaf */
 /* `hash` is the key's, or 0. 0: the leaf has been reached; what it holds is believed as long as its word stays. -EUCLEAN, or what sas_reach() says. */
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash, struct sph_path *path);
+/* All nodes on the way were as they have been read, all at one moment. */
+int sph_path_is_unchanged(const struct sph_path *path);
+/* The nearest separator above the way (`upper`), or below it, in the first `depth` nodes. 1; 0: there is none; -1: it is torn. Racy. */
+int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size);
 /* For who is in a use: what reaching a node needs. */
 static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
 {
@@ -258,8 +262,8 @@ static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
 int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path, struct sph_hold *leaf, const struct sph_entry *entry);
 /* The leaf has become small: join it with a neighbour, or take it out when it is empty. Best effort. */
 void sph_change_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key);
-/* Pages that changes of the dead have left. */
-void sph_change_recover(struct sas_use *u, SASBlockHeader *tree);
+/* Pages that changes of the dead have left. 0; -ENOMEM. */
+int sph_change_recover(struct sas_use *u, SASBlockHeader *tree);
 
 static inline const unsigned char *sph_node_prefix(const struct sph_node *node, size_t page, size_t size)
 {

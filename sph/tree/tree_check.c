@@ -295,7 +295,8 @@ long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(con
 	int error;
 
 	sph_look_in(&look, u);
-	sph_change_recover(u, tree);
-	error = survey(&s);
+	error = sph_change_recover(u, tree);
+	if (!error)
+		error = survey(&s);
 	return error ? error : s.problems;
 }

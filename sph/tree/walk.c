@@ -89,3 +89,31 @@ int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_ke
 	while (again > 0);
 	return again;
 }
+
+int sph_path_is_unchanged(const struct sph_path *path)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		if (!sph_word_is(sph_node_word(path->step[i].node), path->step[i].word))
+			return 0;
+	return 1;
+}
+
+int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size)
+{
+	while (depth-- > 0) {
+		const struct sph_step *s = &path->step[depth];
+		size_t prefix = sph_node_prefix_size(s->node, page);
+		struct sph_key suffix;
+
+		if (upper ? s->child >= sph_inner_last(s->node, page) : s->child == 0)
+			continue;
+		suffix = sph_inner_suffix(s->node, page, upper ? s->child : s->child - 1);
+		if (!suffix.bytes || prefix + suffix.size > page / 4)
+			return -1;
+		sph_racy_copy(bytes, sph_node_prefix(s->node, page, prefix), prefix);
+		sph_racy_copy(bytes + prefix, suffix.bytes, suffix.size);
+		*size = prefix + suffix.size;
+		return 1;
+	}
+	return 0;
+}
