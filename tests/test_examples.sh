@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# The examples do what they say: join finds on its second run what the first one left, lock loses no turn,
-# and the main job passes at a small size.
+# The examples do what they say: join finds on its second run what the first one left, lock loses no turn, index and
+# strings no key, and the main job passes at a small size.
 
 set -u
 failed=0
@@ -78,6 +78,33 @@ for object in heap stack space near; do
 	near)	expect "$work/said" "Tree 3 has 7 nodes, all of them in the heap at 0x[0-9a-f]*\." ;;
 	esac
 done
+
+# Measurements of several at once, and of runs before.
+mkdir "$work/measured" || exit 99
+measure() { SASSTOREPATH=$work/measured "$top_builddir/examples/index" "$@"; }
+measure 100 > "$work/index" 2>&1 || { echo "FAIL: index ended with status $?"; failed=1; }
+expect "$work/index" "100 measurements."
+expect "$work/index" "Number 98 of process [0-9]* at [0-9]*\.[0-9]*\."
+takers=
+for i in 1 2 3; do
+	measure 2000 > "$work/index$i" 2>&1 &
+	takers="$takers $!"
+done
+for taker in $takers; do
+	wait "$taker" || { echo "FAIL: index ended with status $?, beside others"; failed=1; }
+done
+measure 0 > "$work/index" 2>&1
+expect "$work/index" "6100 measurements."
+
+mkdir "$work/words" || exit 99
+count_words() { SASSTOREPATH=$work/words "$top_builddir/examples/strings" "$@"; }
+printf 'one two two\nthree three three twofold\n' | count_words > "$work/strings" 2>&1
+expect "$work/strings" "4 different words."
+echo two tw twp | count_words > "$work/strings" 2>&1
+expect "$work/strings" "6 different words."
+count_words tw > "$work/strings" 2>&1
+[ "$(cat "$work/strings")" = "$(printf 'tw 1\ntwo 3\ntwofold 1\ntwp 1')" ] ||
+	{ echo "FAIL: strings counts:"; cat "$work/strings"; failed=1; }
 
 # An index with all that the format allows must be read as the awk script reads it, and survive too.
 awk 'BEGIN {

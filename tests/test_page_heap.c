@@ -4,7 +4,7 @@
  */
 #include <config.h>
 
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "fixture.h"
@@ -294,6 +294,106 @@ START_TEST(damage_is_told)
 }
 END_TEST
 
+/* --- at once, with nothing between the calls */
+
+#define MOST_THREADS 4U
+
+static pthread_barrier_t barrier;
+static uint64_t withdrawn, arrived;
+
+/* More threads than pages: who has a page has its stamp. */
+static void *take_and_give(void *arg)
+{
+	long rounds = help_size(20000, 200000, 5000000);
+	struct sas_use u;
+	int error;
+
+	(void)arg;
+	must(sas_use_begin(&u, heap, SAS_USE_UPDATE) == 0);
+	pthread_barrier_wait(&barrier);
+	for (long i = 0; i < rounds; i++) {
+		char *page = sph_pages_find(&u, heap, NULL, &error);
+		uint64_t *stamp;
+
+		must(error == 0);
+		if (!page)
+			continue;
+		stamp = (uint64_t *)(void *)(page + 256);
+		must(__atomic_exchange_n(stamp, u.token, __ATOMIC_RELAXED) == 0);
+		sph_pages_settle(page);
+		must(sph_pages_withdraw(&u, page) == 0);
+		must(__atomic_exchange_n(stamp, 0, __ATOMIC_RELAXED) == u.token);
+		sph_pages_give(heap, page);
+	}
+	sas_use_end(&u);
+	return NULL;
+}
+
+static void at_once(unsigned count, void *(*body)(void *arg))
+{
+	pthread_t threads[MOST_THREADS];
+
+	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, count), 0);
+	for (unsigned i = 0; i < count; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, body, NULL), 0);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&barrier);
+}
+
+START_TEST(threads_take_a_page_once)
+{
+	make(16 * KIB, PAGE, 0);
+	at_once(MOST_THREADS, take_and_give);
+	/* Nobody has died: the hints are right. */
+	ck_assert_uint_eq(sph_pages_free_bytes(&use, heap), 3 * PAGE);
+	ck_assert_uint_eq(sph_pages_reclaim(&use, heap, NULL, NULL), 0);
+	unmake();
+}
+END_TEST
+
+/* Come to the same point at the same time. */
+static void meet(uint64_t point)
+{
+	__atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
+	for (unsigned i = 1; __atomic_load_n(&arrived, __ATOMIC_ACQUIRE) < 2 * point; i++)
+		if (i % 1024 == 0)
+			sched_yield();
+}
+
+static void *withdraw_one(void *arg)
+{
+	long rounds = help_size(2000, 20000, 500000);
+	struct sas_use u;
+
+	(void)arg;
+	must(sas_use_begin(&u, heap, SAS_USE_UPDATE) == 0);
+	pthread_barrier_wait(&barrier);
+	for (uint64_t round = 0; round < (uint64_t)rounds; round++) {
+		int mine;
+
+		meet(2 * round + 1);
+		mine = sph_pages_withdraw(&u, page_of(0, 0)) == 0;
+		__atomic_fetch_add(&withdrawn, (uint64_t)mine, __ATOMIC_RELAXED);
+		meet(2 * round + 2);
+		must(__atomic_load_n(&withdrawn, __ATOMIC_RELAXED) == round + 1);
+		if (mine)
+			sph_pages_settle(page_of(0, 0));
+	}
+	sas_use_end(&u);
+	return NULL;
+}
+
+START_TEST(threads_withdraw_a_page_once)
+{
+	make(BLOCK, PAGE, 0);
+	ck_assert_ptr_eq(take_page(NULL), page_of(0, 0));
+	at_once(2, withdraw_one);
+	ck_assert_uint_eq(sph_page(page_of(0, 0))->owner, SPH_PAGE_USED);
+	unmake();
+}
+END_TEST
+
 /* --- what the dead leave */
 
 static uint64_t *owner_of(void *page)
@@ -408,6 +508,8 @@ int main(void)
 	tcase_add_test(c, expansions_are_listed_without_end);
 	tcase_add_test(c, expand_refuses_fixed_and_outside);
 	tcase_add_test(c, damage_is_told);
+	tcase_add_test(c, threads_take_a_page_once);
+	tcase_add_test(c, threads_withdraw_a_page_once);
 	tcase_add_test(c, living_owners_keep_their_pages);
 	help_add_death(c, dead_owners_lose_their_pages);
 	help_add_death(c, pages_that_are_reached_stay);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,6 +486,40 @@ START_TEST(random_calls_agree_with_model)
 }
 END_TEST
 
+/* --- threads */
+
+static void *churn(void *arg)
+{
+	uint64_t random = (uintptr_t)arg;
+
+	for (long i = help_size(300, 5000, 200000); i > 0; i--) {
+		size_t size = 1 + help_below(&random, 400);
+		char *p = SASSimpleHeapAlloc(heap, size);
+
+		if (p == NULL || SASSimpleHeapFreeSpace(heap) > ROOM - 16)
+			return "no range";
+		memset(p, (int)random, size);
+		if (p[0] != p[size - 1] || SASSimpleHeapFree(heap, p, size) != 0)
+			return "not its own";
+	}
+	return NULL;
+}
+
+START_TEST(threads_share_a_heap)
+{
+	pthread_t threads[4];
+	void *wrong;
+
+	for (uintptr_t i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &wrong), 0);
+		ck_assert_msg(wrong == NULL, "%s", (const char *)wrong);
+	}
+	ck_assert_int_eq(SASSimpleHeapEmpty(heap), 1);
+}
+END_TEST
+
 /* --- processes and deaths among them */
 
 #define WORKERS 6
@@ -687,6 +722,7 @@ int main(void)
 	tcase_add_test(c, calls_leave_no_lock);
 	tcase_add_test(c, calls_wait_for_holders);
 	tcase_add_loop_test(c, random_calls_agree_with_model, 0, 4);
+	tcase_add_test(c, threads_share_a_heap);
 	tcase_add_test(c, processes_share_a_heap);
 	help_add_death(c, heap_survives_kills);
 	return help_main(suite);

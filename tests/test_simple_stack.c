@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -227,6 +228,39 @@ START_TEST(random_calls_agree_with_model)
 }
 END_TEST
 
+/* --- threads */
+
+static void *fill(void *arg)
+{
+	size_t last = STACK;
+
+	while (SASSimpleStackAlloc(stack, 16) != NULL) {
+		size_t space = SASSimpleStackFreeSpace(stack);
+
+		if (space >= last)
+			return "space has come back";
+		last = space + 1;
+		++*(uint64_t *)arg;
+	}
+	return NULL;
+}
+
+START_TEST(threads_share_a_stack)
+{
+	uint64_t taken[4] = { 0 };
+	pthread_t threads[4];
+	void *wrong;
+
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, fill, &taken[i]), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &wrong), 0);
+		ck_assert_msg(wrong == NULL, "%s", (const char *)wrong);
+	}
+	ck_assert_uint_eq(16 * (taken[0] + taken[1] + taken[2] + taken[3]), ROOM);
+}
+END_TEST
+
 /* --- processes and deaths among them: what is taken is never handed out a second time */
 
 #define WORKERS 6
@@ -332,6 +366,7 @@ int main(void)
 	tcase_add_test(c, destroy_gives_block_back);
 	tcase_add_test(c, stack_is_there_in_the_next_run_and_for_readers);
 	tcase_add_loop_test(c, random_calls_agree_with_model, 0, 4);
+	tcase_add_test(c, threads_share_a_stack);
 	tcase_add_test(c, processes_share_a_stack);
 	help_add_death(c, stack_survives_kills);
 	return help_main(suite);

@@ -23,8 +23,14 @@ static int begin(struct sas_look *l, const void *object)
 {
 	struct sas_region *r = sas_region_of((uintptr_t)object);
 
-	*l = (struct sas_look){ .region = r };
-	if (!r)
+	/* Not the use, which is rare and large. */
+	l->region = r;
+	l->base = l->size = 0;
+	l->mapped = NULL;
+	l->shift = 0;
+	l->word = 0;
+	l->watched = l->used = 0;
+	if (!LIKELY(r != NULL))
 		return 0;
 	if (r->memory != r->base)
 		return sas_fail(ENOTSUP, "%s: is mapped elsewhere than at its addresses, where objects cannot be used: %p", r->path, object);

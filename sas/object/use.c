@@ -29,8 +29,18 @@ static inline unsigned needs_of(enum sas_use_kind kind)
 
 static inline void describe(struct sas_use *u, struct sas_region *r, struct sas_thread *t, const void *object, enum sas_use_kind kind)
 {
-	*u = (struct sas_use){ .region = r, .thread = t, .object = object, .token = t->member[r->number].token, .base = r->base,
-			       .size = r->end - r->base, .mapped = r->mapped, .shift = r->segment_shift, .kind = kind };
+	u->region = r;
+	u->thread = t;
+	u->object = object;
+	u->token = t->member[r->number].token;
+	u->base = r->base;
+	u->size = r->end - r->base;
+	u->mapped = r->mapped;
+	u->shift = r->segment_shift;
+	u->kind = kind;
+	u->locked = 0;
+	u->announced = 0;
+	u->nested = 0;
 }
 
 /* A frame without a region's slot, or after the fast one was refused: the slow one finds out why. Cancellation as it was: it is

@@ -364,12 +364,13 @@ static unsigned collect(const struct sph_node *leaf, size_t page, const struct f
 	return count;
 }
 
-/* Roughly into order by the 8 highest bits in which they differ: a distribution count (Knuth, TAOCP 3, 5.2, algorithm D). */
-static void distribute(const struct place *from, struct place *to, unsigned count)
+/* Roughly into order by the 8 highest bits in which they differ: a distribution count (Knuth, TAOCP 3, 5.2, algorithm D). How many
+ * are alike in these at most. */
+static unsigned distribute(const struct place *from, struct place *to, unsigned count)
 {
 	uint64_t low = ~0ULL, high = 0;
 	uint16_t at[257] = { 0 };
-	unsigned shift;
+	unsigned shift, most = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		low = from[i].head < low ? from[i].head : low;
@@ -378,25 +379,34 @@ static void distribute(const struct place *from, struct place *to, unsigned coun
 	shift = high - low > 255 ? 56U - (unsigned)__builtin_clzll(high - low) : 0;
 	for (unsigned i = 0; i < count; i++)
 		at[((from[i].head - low) >> shift) + 1]++;
-	for (unsigned i = 1; i < 257; i++)
+	for (unsigned i = 1; i < 257; i++) {
+		most = at[i] > most ? at[i] : most;
 		at[i] = (uint16_t)(at[i] + at[i - 1]);
+	}
 	for (unsigned i = 0; i < count; i++)
 		to[at[(from[i].head - low) >> shift]++] = from[i];
+	return most;
 }
 
-/* Wholly: a merge sort (5.2.4) whose first runs are made by insertion, which is all there is to do where keys are spread evenly. */
-static struct place *sort(const struct sph_node *leaf, size_t page, const struct form *f, struct place *from, struct place *to, unsigned count)
+#define RUN 16U
+
+/* Within runs of so many. */
+static void sort_runs(const struct sph_node *leaf, size_t page, const struct form *f, struct place *places, unsigned count, unsigned run)
 {
-	enum { RUN = 16 };
+	for (unsigned first = 0; first < count; first += run)
+		for (unsigned i = first + 1; i < count && i < first + run; i++) {
+			struct place p = places[i];
+			unsigned j = i;
 
-	for (unsigned i = 1; i < count; i++) {
-		struct place p = from[i];
-		unsigned j = i, first = i & ~(RUN - 1U);
+			for (; j > first && before(leaf, page, f, p, places[j - 1]); j--)
+				places[j] = places[j - 1];
+			places[j] = p;
+		}
+}
 
-		for (; j > first && before(leaf, page, f, p, from[j - 1]); j--)
-			from[j] = from[j - 1];
-		from[j] = p;
-	}
+/* A merge sort, bottom up (5.2.4). The array in which the result is. */
+static struct place *merge_runs(const struct sph_node *leaf, size_t page, const struct form *f, struct place *from, struct place *to, unsigned count)
+{
 	for (unsigned run = RUN; run < count; run *= 2) {
 		struct place *swap = from;
 
@@ -404,9 +414,8 @@ static struct place *sort(const struct sph_node *leaf, size_t page, const struct
 			unsigned middle = low + run < count ? low + run : count, high = low + 2 * run < count ? low + 2 * run : count;
 			unsigned i = low, j = middle, k = low;
 
-			if (middle < high && before(leaf, page, f, from[middle], from[middle - 1]))
-				while (i < middle && j < high)
-					to[k++] = before(leaf, page, f, from[j], from[i]) ? from[j++] : from[i++];
+			while (i < middle && j < high)
+				to[k++] = before(leaf, page, f, from[j], from[i]) ? from[j++] : from[i++];
 			while (i < middle)
 				to[k++] = from[i++];
 			while (j < high)
@@ -416,6 +425,15 @@ static struct place *sort(const struct sph_node *leaf, size_t page, const struct
 		to = swap;
 	}
 	return from;
+}
+
+/* Keys that are spread evenly are nearly in order once they are distributed: each moves a few places at most. */
+static struct place *sort(const struct sph_node *leaf, size_t page, const struct form *f, struct place *from, struct place *to, unsigned count)
+{
+	unsigned most = distribute(from, to, count);
+
+	sort_runs(leaf, page, f, to, count, most <= RUN ? count : RUN);
+	return most <= RUN ? to : merge_runs(leaf, page, f, to, from, count);
 }
 
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries)
@@ -429,8 +447,7 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 	count = collect(leaf, page, &f, some);
 	if (!count)
 		return 0;
-	distribute(some, other, count);
-	sorted = sort(leaf, page, &f, other, some, count);
+	sorted = sort(leaf, page, &f, some, other, count);
 	for (unsigned i = 0; i < count; i++) {
 		struct sph_entry *e = &entries[i];
 
