@@ -40,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "pages.h"
+#include "sastree.h"
 
 struct sph_key {
 	const unsigned char *bytes;
@@ -107,6 +108,8 @@ struct sph_tree_info {
 	uint64_t leaf_percent;          /* how full leaves are, on average */
 };
 int sph_tree_info(struct sas_look *l, const SASBlockHeader *tree, struct sph_tree_info *info);
+/* As programs are told. */
+void sph_tree_describe(const struct sph_tree_info *found, size_t page, SASTreeInfo *info);
 /* All of it: order, bounds, depth, fingerprints, each page reached once or free. How many problems, each told to `problem` with the
  * node's address; -errno. Nobody changes the tree meanwhile. */
 long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(const void *node, const char *what, void *arg), void *arg);

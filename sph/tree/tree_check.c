@@ -377,3 +377,14 @@ long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(con
 	sph_change_recover(u, tree);
 	return survey_live(&look, tree, &info, problem, arg);
 }
+
+void sph_tree_describe(const struct sph_tree_info *found, size_t page, SASTreeInfo *info)
+{
+	*info = (SASTreeInfo){
+		.structSize = sizeof *info,
+		.keys = found->keys, .depth = found->depth, .leaves = found->leaves, .inner = found->inner,
+		.keyBytes = found->key_bytes, .usedBytes = found->used_bytes,
+		.freePages = found->free_pages, .inTransit = found->in_transit,
+		.pageSize = page, .longestKey = page / 4, .leafPercent = found->leaf_percent,
+	};
+}
