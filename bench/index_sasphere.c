@@ -5,10 +5,8 @@
  */
 #define _GNU_SOURCE
 #include <sasindex.h>
-#include <sasindexenum.h>
 #include <sassim.h>
 #include <sasstringbtree.h>
-#include <sasstringbtreeenum.h>
 #include "index_peer.h"
 
 #define BLOCK (16UL << 20)      /* a tree grows by so much */
@@ -89,16 +87,19 @@ static uint64_t get_index(void *tree, const struct index_key *key)
 	return (uint64_t)SASIndexGet(((struct ours *)tree)->tree, &k);
 }
 
+static int fold_number(const SASIndexKey_t *key, void *value, void *sum)
+{
+	(void)key;
+	*(uint64_t *)sum = index_fold(*(uint64_t *)sum, (uint64_t)value);
+	return 0;
+}
+
 static uint64_t scan_index(void *tree)
 {
-	SASIndexEnum_t place = SASIndexEnumCreate(((struct ours *)tree)->tree);
-	uint64_t value, sum = 0;
+	uint64_t sum = 0;
 
-	if (!place)
-		give_up("SASIndexEnumCreate");
-	while ((value = (uint64_t)SASIndexEnumNext(place)))
-		sum = index_fold(sum, value);
-	SASIndexEnumDestroy(place);
+	if (SASIndexScan(((struct ours *)tree)->tree, NULL, fold_number, &sum) < 0)
+		give_up("SASIndexScan");
 	return sum;
 }
 
@@ -161,16 +162,19 @@ static uint64_t get_string(void *tree, const struct index_key *key)
 	return (uint64_t)SASStringBTreeGet(((struct ours *)tree)->tree, key->bytes);
 }
 
+static int fold_string(const char *key, void *value, void *sum)
+{
+	(void)key;
+	*(uint64_t *)sum = index_fold(*(uint64_t *)sum, (uint64_t)value);
+	return 0;
+}
+
 static uint64_t scan_strings(void *tree)
 {
-	SASStringBTreeEnum_t place = SASStringBTreeEnumCreate(((struct ours *)tree)->tree);
-	uint64_t value, sum = 0;
+	uint64_t sum = 0;
 
-	if (!place)
-		give_up("SASStringBTreeEnumCreate");
-	while ((value = (uint64_t)SASStringBTreeEnumNext(place)))
-		sum = index_fold(sum, value);
-	SASStringBTreeEnumDestroy(place);
+	if (SASStringBTreeScan(((struct ours *)tree)->tree, NULL, fold_string, &sum) < 0)
+		give_up("SASStringBTreeScan");
 	return sum;
 }
 

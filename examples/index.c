@@ -32,14 +32,12 @@ static SASIndex_t find_index(void)
 /* Two words: nanoseconds since 1970, and who measured, so that no two keys are the same. */
 static SASIndexKey_t make_key(void)
 {
-	SASIndexKey_t key;
+	SASIndexKey_t key = { .compare_size = 16, .copy_size = 24 };
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	key.data[0] = (machine_uint_t)now.tv_sec * 1000000000 + (machine_uint_t)now.tv_nsec;
 	key.data[1] = (machine_uint_t)getpid();
-	key.compare_size = 16;
-	key.copy_size = 24;
 	return key;
 }
 

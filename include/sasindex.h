@@ -43,6 +43,11 @@ extern __C__ void *SASIndexRemove_nolock (SASIndex_t btree, SASIndexKey_t *key);
  * ENOTEMPTY, ENOSPC, EINVAL. */
 typedef int (*SASIndexSource_t) (SASIndexKey_t *key, void **value, void *arg);
 extern __C__ long SASIndexLoad (SASIndex_t btree, SASIndexSource_t next, void *arg);
+/* visit() for each key and value in order, from the first at or above start_key (NULL: from the first) until it does not
+ * give 0; the key is for the call alone. Faster than an enumerator: the keys of a node are met as they were at one
+ * moment. visit() may call the library. How many it was called for, or -1. */
+typedef int (*SASIndexVisit_t) (const SASIndexKey_t *key, void *value, void *arg);
+extern __C__ long SASIndexScan (SASIndex_t btree, const SASIndexKey_t *start_key, SASIndexVisit_t visit, void *arg);
 
 /* The value; NULL and ENOENT. */
 extern __C__ void *SASIndexGet (SASIndex_t btree, const SASIndexKey_t *key);

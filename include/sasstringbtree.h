@@ -45,6 +45,12 @@ extern __C__ void *SASStringBTreeRemove_nolock (SASStringBTree_t btree, const ch
  * ENOTEMPTY, ENAMETOOLONG, ENOSPC, EINVAL. */
 typedef int (*SASStringBTreeSource_t) (const char **key, void **value, void *arg);
 extern __C__ long SASStringBTreeLoad (SASStringBTree_t btree, SASStringBTreeSource_t next, void *arg);
+/* visit() for each key and value in order, from the first at or above start_key (NULL: from the first) until it does not
+ * give 0; the key is for the call alone. Faster than an enumerator: the keys of a node are met as they were at one
+ * moment. visit() may call the library. How many it was called for, or -1. */
+typedef int (*SASStringBTreeVisit_t) (const char *key, void *value, void *arg);
+extern __C__ long SASStringBTreeScan (SASStringBTree_t btree, const char *start_key, SASStringBTreeVisit_t visit,
+				      void *arg);
 
 /* The value; NULL and ENOENT. */
 extern __C__ void *SASStringBTreeGet (SASStringBTree_t btree, const char *key);

@@ -41,9 +41,9 @@ inline bool given(bool something, int nothing)
 }
 
 /* How a key of C++ becomes one of an index, and back. */
-inline SASIndexKey_t to_key(unsigned long long n) { SASIndexKey_t k; SASIndexKeyInitUInt64(&k, n); return k; }
-inline SASIndexKey_t to_key(long long n) { SASIndexKey_t k; SASIndexKeyInitInt64(&k, n); return k; }
-inline SASIndexKey_t to_key(double d) { SASIndexKey_t k; SASIndexKeyInitDouble(&k, d); return k; }
+inline SASIndexKey_t to_key(unsigned long long n) { SASIndexKey_t k = SASIndexKey_t(); SASIndexKeyInitUInt64(&k, n); return k; }
+inline SASIndexKey_t to_key(long long n) { SASIndexKey_t k = SASIndexKey_t(); SASIndexKeyInitInt64(&k, n); return k; }
+inline SASIndexKey_t to_key(double d) { SASIndexKey_t k = SASIndexKey_t(); SASIndexKeyInitDouble(&k, d); return k; }
 inline SASIndexKey_t to_key(const SASIndexKey_t &key) { return key; }
 inline void from_key(const SASIndexKey_t &k, unsigned long long &n) { n = SASIndexKeyReturn1stUInt64(&k); }
 inline void from_key(const SASIndexKey_t &k, long long &n) { n = SASIndexKeyReturn1stInt64(&k); }

@@ -69,6 +69,10 @@ size_t sph_face_free_space(const struct sph_face *f, void *tree, int plain);
 int sph_face_info(const struct sph_face *f, const void *tree, SASTreeInfo *info);
 long sph_face_check(const struct sph_face *f, void *tree, SASTreeProblem_t problem, void *arg);
 
+/* each() for the keys in order, from `start` on where that is not NULL, until it does not give 0. What it gave, or -errno. */
+long sph_face_scan(const struct sph_face *f, const void *tree, const struct sph_key *start, int (*each)(struct sph_key, uint64_t, void *),
+		   void *arg);
+
 /* For the enumerators: how a look begins, and what stands in its loop. */
 int sph_face_look(struct sas_look *l, const struct sph_face *f, const void *tree, int plain);
 int sph_face_reach(const struct sas_look *l, const struct sph_face *f, const void *tree);

@@ -274,3 +274,33 @@ long sph_enum_count(struct sph_enum *e)
 	e->counted_changes = changes;
 	return error ? error : e->left;
 }
+
+long sph_face_scan(const struct sph_face *f, const void *tree, const struct sph_key *start, int (*each)(struct sph_key, uint64_t, void *),
+		   void *arg)
+{
+	struct sph_enum *e;
+	struct sas_look l;
+	int error = 0;
+
+	e = sph_enum_make(f, tree, &error);
+	if (!e)
+		return error;
+	if (start)
+		error = sph_enum_seek(e, *start, 0);
+	if (!error)
+		error = aim(e, e->cursor, 1);
+	while (!error) {
+		error = sph_face_look(&l, f, tree, 1);
+		if (error)
+			break;
+		do {
+			error = sph_face_reach(&l, f, tree);
+			if (!error)
+				error = sph_cursor_load(&l, e->cursor);
+		} while (!sas_look_ok(&l, tree));
+		if (!error)
+			error = sph_cursor_drain(e->cursor, each, arg);
+	}
+	sph_enum_free(e);
+	return error == -ENOENT ? 0 : error;
+}

@@ -149,6 +149,42 @@ long SASIndexLoad(SASIndex_t btree, SASIndexSource_t next, void *arg)
 	return sph_face_number(error ? error : s.count);
 }
 
+/* --- all of them */
+
+struct scan {
+	SASIndexVisit_t visit;
+	void *arg;
+	long count;
+};
+
+static int visit(struct sph_key k, uint64_t value, void *arg)
+{
+	struct scan *s = arg;
+	SASIndexKey_t key;
+	int error = sph_index_decode(k, &key);
+
+	if (error)
+		return error;
+	s->count++;
+	return s->visit(&key, (void *)(uintptr_t)value, s->arg) != 0;
+}
+
+long SASIndexScan(SASIndex_t btree, const SASIndexKey_t *start_key, SASIndexVisit_t visitor, void *arg)
+{
+	struct scan s = { .visit = visitor, .arg = arg };
+	unsigned char bytes[SAS_INDEX_KEY_BYTES];
+	struct sph_key k;
+	long error = 0;
+
+	if (!visitor)
+		error = sas_service_fail(EINVAL, "the visitor of keys is NULL");
+	if (!error && start_key)
+		error = sph_index_encode(start_key, bytes, &k);
+	if (!error)
+		error = sph_face_scan(FACE, btree, start_key ? &k : NULL, visit, &s);
+	return sph_face_number(error < 0 ? error : s.count);
+}
+
 /* --- questions */
 
 static void *get(SASIndex_t btree, const SASIndexKey_t *key, int plain)

@@ -11,7 +11,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <string.h>
 
 #include "pages_block.h"
 #include "word.h"
@@ -246,7 +245,9 @@ void sph_pages_give(SASBlockHeader *main, void *page)
 	uint32_t i = (uint32_t)((size_t)((char *)page - (char *)block - p->first) / p->page_size);
 	uint32_t group = i >> sph_pages_hint_shift(p);
 
-	memset(page, 0, sizeof(SASBlockHeader));
+	/* By words: a reader of a tree may look at the first one. */
+	for (unsigned w = 0; w < sizeof(SASBlockHeader) / sizeof(uint64_t); w++)
+		sph_store_relaxed((uint64_t *)page + w, 0);
 	/* Publish: before this store the page is ours, or, when we die, sph_pages_reclaim() finds it. Pairs with look_in_group(). */
 	sph_store_release(&sph_page(page)->owner, 0);
 	sph_fetch_or_acq_rel(hint_word(block, group), hint_bit(group));

@@ -177,6 +177,38 @@ long SASStringBTreeLoad(SASStringBTree_t btree, SASStringBTreeSource_t next, voi
 	return sph_face_number(error ? error : s.count);
 }
 
+/* --- all of them */
+
+struct scan {
+	SASStringBTreeVisit_t visit;
+	void *arg;
+	long count;
+};
+
+static int visit(struct sph_key k, uint64_t value, void *arg)
+{
+	struct scan *s = arg;
+
+	((unsigned char *)(uintptr_t)k.bytes)[k.size] = 0;
+	s->count++;
+	return s->visit((const char *)k.bytes, (void *)(uintptr_t)value, s->arg) != 0;
+}
+
+long SASStringBTreeScan(SASStringBTree_t btree, const char *start_key, SASStringBTreeVisit_t visitor, void *arg)
+{
+	struct scan s = { .visit = visitor, .arg = arg };
+	struct sph_key k;
+	long error = 0;
+
+	if (!visitor)
+		error = sas_service_fail(EINVAL, "the visitor of keys is NULL");
+	if (!error && start_key)
+		error = sph_strings_key(start_key, &k);
+	if (!error)
+		error = sph_face_scan(FACE, btree, start_key ? &k : NULL, visit, &s);
+	return sph_face_number(error < 0 ? error : s.count);
+}
+
 /* --- questions */
 
 static void *get(SASStringBTree_t btree, const char *key, int plain)

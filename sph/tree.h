@@ -91,6 +91,12 @@ void sph_cursor_reset(struct sph_cursor *c, int last);
 int sph_cursor_next(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value);
 int sph_cursor_previous(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value);
 
+/* Many at once: load() brings a leaf with keys above the place, 0, or -ENOENT: there are none. Then, if what was read counts, drain() calls each()
+ * for these, in order, as they were at that moment, until it does not give 0, and gives that; the place is behind the leaf in any case.
+ * The byte behind the key is each()'s as well. */
+int sph_cursor_load(struct sas_look *l, struct sph_cursor *c);
+int sph_cursor_drain(struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg);
+
 /* --- for views, statistics and checks */
 /* A node as it was at one moment, copied to `copy`, which has room for a page. NULL as node: the root. */
 struct sph_node_view;

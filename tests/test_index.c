@@ -333,9 +333,10 @@ START_TEST(order_is_that_of_words_and_shorter_ones_first)
 {
 	uint64_t state = help_seed("order");
 	SASIndexKey_t a, b;
+	long rounds = help_size(1000, 20000, 1000000);
 	int order;
 
-	for (int i = 0; i < 20000; i++) {
+	for (long i = 0; i < rounds; i++) {
 		a = random_key(&state);
 		b = help_below(&state, 8) ? random_key(&state) : a;
 		order = SASIndexKeyCompare(&a, &b);
@@ -650,20 +651,21 @@ static uint64_t found(int (*search)(SASIndexNode_t, const SASIndexKey_t *, IDXno
 
 START_TEST(searches_below_the_root_find_neighbours)
 {
+	uint64_t count = (uint64_t)help_size(600, 3000, 30000), last = count * 10;
 	SASIndexKey_t k;
 
-	for (uint64_t i = 1; i <= 3000; i++) {
+	for (uint64_t i = 1; i <= count; i++) {
 		k = number(i * 10);
 		ck_assert_int_eq(SASIndexPut(idx, &k, value_of(1)), 1);
 	}
-	for (uint64_t n = 0; n <= 30010; n += 5) {
+	for (uint64_t n = 0; n <= last + 10; n += 5) {
 		uint64_t below = n / 10 * 10, above = (n + 9) / 10 * 10;
 
-		ck_assert_uint_eq(found(SASIndexNodeSearch, n), n % 10 == 0 && n <= 30000 ? n : 0);
-		ck_assert_uint_eq(found(SASIndexNodeSearchGE, n), above < 10 ? 10 : above > 30000 ? 0 : above);
-		ck_assert_uint_eq(found(SASIndexNodeSearchGT, n), n / 10 * 10 + 10 > 30000 ? 0 : n / 10 * 10 + 10);
-		ck_assert_uint_eq(found(SASIndexNodeSearchLE, n), below > 30000 ? 30000 : below);
-		ck_assert_uint_eq(found(SASIndexNodeSearchLT, n), n == 0 ? 0 : (n - 1) / 10 * 10 > 30000 ? 30000 : (n - 1) / 10 * 10);
+		ck_assert_uint_eq(found(SASIndexNodeSearch, n), n % 10 == 0 && n <= last ? n : 0);
+		ck_assert_uint_eq(found(SASIndexNodeSearchGE, n), above < 10 ? 10 : above > last ? 0 : above);
+		ck_assert_uint_eq(found(SASIndexNodeSearchGT, n), n / 10 * 10 + 10 > last ? 0 : n / 10 * 10 + 10);
+		ck_assert_uint_eq(found(SASIndexNodeSearchLE, n), below > last ? last : below);
+		ck_assert_uint_eq(found(SASIndexNodeSearchLT, n), n == 0 ? 0 : (n - 1) / 10 * 10 > last ? last : (n - 1) / 10 * 10);
 	}
 }
 END_TEST

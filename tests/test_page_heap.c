@@ -333,12 +333,14 @@ static void at_once(unsigned count, void *(*body)(void *arg))
 {
 	pthread_t threads[MOST_THREADS];
 
+	end();
 	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, count), 0);
 	for (unsigned i = 0; i < count; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, body, NULL), 0);
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 	pthread_barrier_destroy(&barrier);
+	begin();
 }
 
 START_TEST(threads_take_a_page_once)

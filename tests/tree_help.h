@@ -26,7 +26,7 @@ void tree_end(void);
 static inline void *value_of(uint64_t n) { return (void *)(uintptr_t)n; }
 static inline SASIndexKey_t number(uint64_t n)
 {
-	SASIndexKey_t key;
+	SASIndexKey_t key = { 0 };
 
 	SASIndexKeyInitUInt64(&key, n);
 	return key;

@@ -66,6 +66,16 @@ static inline uint32_t sas_m_fetch_add_relaxed_u32(uint32_t *p, uint32_t v) { re
 
 static inline void sas_fence_seq_cst(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+/* What has been read was read before what is read from here on. ThreadSanitizer knows no fences but the full one. */
+static inline void sas_fence_reads(void)
+{
+#ifdef __SANITIZE_THREAD__
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#else
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+#endif
+}
+
 /* Between two looks at a word that another processor will change: some tens of cycles. On ARM `yield` is no pause at all on
  * most processors; `isb` takes about as long as x86's `pause`. */
 static inline void sas_pause(void)

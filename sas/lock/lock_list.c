@@ -99,7 +99,7 @@ static const struct sas_run_line *held_by(const struct sas_run *run, uint32_t sl
 	*word = sas_load_acquire_u64(&line->lock[sas_hold_lock(*value) & 3U].word);
 	*address = key_of(line, sas_hold_lock(*value));
 	/* What is held keeps its place, so the key was the lock's if the record is still there. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	sas_fence_reads();
 	return word_agrees(*word, slot, sas_hold_mode(*value)) && sas_load_relaxed_u32(record) == *value ? line : NULL;
 }
 

@@ -76,16 +76,6 @@ int sas_look_begin(struct sas_look *l, const void *object)
 	return LIKELY(!is_shut(l->region, l->word, object)) ? 0 : lock(l, object);
 }
 
-/* What has been read was read before. */
-static inline void after_reading(void)
-{
-#ifdef __SANITIZE_THREAD__
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-#endif
-}
-
 int sas_look_ok(struct sas_look *l, const void *object)
 {
 	uint64_t before = l->word;
@@ -97,7 +87,7 @@ int sas_look_ok(struct sas_look *l, const void *object)
 	}
 	if (!l->watched)
 		return 1;
-	after_reading();
+	sas_fence_reads();
 	l->word = sas_update_look(l->region->run, (uintptr_t)object);
 	if (LIKELY(l->word == before) && !is_shut(l->region, l->word, object))
 		return 1;

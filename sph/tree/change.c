@@ -360,10 +360,27 @@ static int share(struct sph_change *c, const struct sph_node *leaf, const struct
 	return error ? error : 1;
 }
 
+/*
+ * A long key amid short ones may go into neither of two leaves (three would do). So the others are cut where it belongs, and it comes again, to
+ * the end of one of them: from there it can be cut off, alone or with one neighbour, and the rest goes into a page, as it was in one. 1; -errno.
+ */
+static int make_way(struct sph_change *c, struct sph_entry *entries, unsigned count, unsigned at, struct row *row)
+{
+	unsigned depth = c->path->depth, first = depth > 1 ? c->path->step[depth - 2].child : 0;
+	int error;
+
+	memmove(entries + at, entries + at + 1, (count - at - 1) * sizeof *entries);
+	error = make_two_leaves(c, entries, count - 1, at < count - 1 ? at : 0, row);
+	if (error)
+		return sph_change_undo(c, error);
+	error = go_up(c, depth - 1, first, 1, row);
+	return error ? error : 1;
+}
+
 static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_entry *entry)
 {
 	struct sph_entry *entries = sph_change_grab(c, (SPH_SLOTS + 1) * sizeof *entries);
-	unsigned depth = c->path->depth, at, first = depth > 1 ? c->path->step[depth - 2].child : 0, wish;
+	unsigned depth = c->path->depth, at, first = depth > 1 ? c->path->step[depth - 2].child : 0, wish, cut;
 	struct row row = { .count = 1 };
 	int count, right, result;
 
@@ -386,7 +403,10 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 		if (result)
 			return result < 0 ? sph_change_undo(c, result) : go_up(c, depth - 1, first - !right, 2, &row);
 	}
-	result = make_two_leaves(c, entries, (unsigned)count, cut_leaf(c, entries, (unsigned)count, wish), &row);
+	cut = cut_leaf(c, entries, (unsigned)count, wish);
+	if (!cut)
+		return make_way(c, entries, (unsigned)count, at, &row);
+	result = make_two_leaves(c, entries, (unsigned)count, cut, &row);
 	return result ? sph_change_undo(c, result) : go_up(c, depth - 1, first, 1, &row);
 }
 
@@ -394,13 +414,14 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path, struct sph_hold *leaf, const struct sph_entry *entry)
 {
 	struct sph_change c;
+	int error;
 
 	if (sph_change_begin(&c, u, tree, path)) {
 		if (leaf)
 			sph_hold_undo(leaf);
-		sph_change_recover(u, tree);
+		error = sph_change_recover(u, tree);
 		sched_yield();
-		return 1;
+		return error ? error : 1;
 	}
 	if (!leaf)
 		return insert_first(&c, entry);
@@ -449,11 +470,12 @@ static int shrink(struct sph_change *c, struct sph_node *leaf)
 /* The leaf is small, unless somebody was faster. 0: done, or nothing to do; 1: once more. */
 static int try_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key)
 {
-	struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	struct sph_path path;
 	struct sph_step *s;
 	struct sph_change c;
 
+	sph_look_in(&look, u);
 	if (sph_walk(&look, tree, key, SPH_AT, 0, &path) < 0 || !path.depth)
 		return 0;
 	s = &path.step[path.depth - 1];

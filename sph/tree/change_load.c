@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include "change.h"
 
@@ -94,12 +95,12 @@ static int begin_next(struct load *l)
 	return take_in(l, (struct sph_key){ l->carried, carried.key.size }, carried.value);
 }
 
-/* The whole size is worked out only when it may be too much: it looks at all keys. */
+/* The whole size is worked out only when it may be too much: it looks at all keys. An entry takes 13 bytes beside its key at most. */
 static int is_full(const struct load *l)
 {
 	if (l->count <= 1)
 		return 0;
-	return l->count > SPH_SLOTS || (l->sizes + l->count * 9 > l->c.page / 2 &&
+	return l->count > SPH_SLOTS || (l->sizes + l->count * 13 > l->c.page / 2 &&
 					!sph_change_fits(&l->c, sph_leaf_size(l->entries, l->count, l->c.page), FULL));
 }
 
@@ -203,15 +204,18 @@ int sph_tree_load(struct sas_use *u, SASBlockHeader *tree, int (*next)(struct sp
 {
 	static const struct sph_path nowhere = { .depth = 0 };
 	struct load *l;
-	int error;
+	int error = 0;
 
 	l = calloc(1, sizeof *l);
 	if (!l)
 		return sph_change_no_memory();
 	l->next = next;
 	l->arg = arg;
-	error = sph_change_begin(&l->c, u, tree, &nowhere);
-	error = error ? sas_service_fail(EAGAIN, "too many threads change the tree %p", (void *)tree) : load(l);
+	while (!error && sph_change_begin(&l->c, u, tree, &nowhere)) {
+		error = sph_change_recover(u, tree);
+		sched_yield();
+	}
+	error = error ? error : load(l);
 	forget(l);
 	return error;
 }

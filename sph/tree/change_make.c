@@ -75,7 +75,7 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 	const struct sph_node *near = c->path->depth ? c->path->step[c->path->depth - 1].node : NULL;
 	int error = room_for_one(c);
 	struct sph_node *node;
-	SASBlockHeader *h;
+	SASBlockHeader h;
 	uint64_t version;
 
 	if (error)
@@ -85,15 +85,11 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 		return error;
 	c->made[c->made_count++] = node;
 	version = __atomic_load_n(&node->version, __ATOMIC_RELAXED) + 1;
+	h = (SASBlockHeader){ .blockType = c->t->node_type, .blockSize = c->page, .baseBlock = sph_pages_block_of(c->u, c->tree, node),
+			      .blockSig1 = block__Signature_1, .blockSig2 = block__Signature_2 };
+	sph_racy_begin();
 	sph_racy_copy(&node->n, &image->n, c->page - offsetof(struct sph_node, n));
-	h = &node->header;
-	h->blockType = c->t->node_type;
-	h->blockSize = c->page;
-	h->blockFreeSpace = NULL;
-	h->nextBlock = NULL;
-	h->baseBlock = sph_pages_block_of(c->u, c->tree, node);
-	h->blockSig1 = block__Signature_1;
-	h->blockSig2 = block__Signature_2;
+	sph_racy_copy(&node->header.blockSig1, &h.blockSig1, sizeof h - offsetof(SASBlockHeader, blockSig1));
 	__atomic_store_n(&node->version, version, __ATOMIC_RELEASE);
 	__atomic_store_n(sph_node_word(node), version << 1, __ATOMIC_RELEASE);
 	*made = (uintptr_t)node;
@@ -112,7 +108,7 @@ int sph_change_begin(struct sph_change *c, struct sas_use *u, SASBlockHeader *tr
 {
 	memset(c, 0, offsetof(struct sph_change, holds));
 	c->u = u;
-	c->look = sph_look_of(u);
+	sph_look_in(&c->look, u);
 	c->tree = tree;
 	c->t = sph_tree_of(tree);
 	c->page = c->t->page_size;
@@ -173,19 +169,19 @@ int sph_change_undo(struct sph_change *c, int result)
 	return result;
 }
 
-/* `at` is in the holder, whose hold is the last one; the others are of the old nodes. */
 /* A page of the tree is in transit by somebody else: a dead one, or who is finding out whether the tree has it. */
 static int look_for_the_dead(struct sph_change *c, unsigned withdrawn)
 {
 	struct sas_use *u = c->u;
 	SASBlockHeader *tree = c->tree;
+	int error;
 
 	while (withdrawn)
 		sph_pages_settle(c->old[--withdrawn]);
 	sph_change_undo(c, 0);
-	sph_change_recover(u, tree);
+	error = sph_change_recover(u, tree);
 	sched_yield();
-	return 1;
+	return error ? error : 1;
 }
 
 int sph_change_publish(struct sph_change *c, uint64_t *at, uint64_t node)

@@ -1,89 +1,110 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * change_recover.c - pages that changes of the dead have left: in transit, and reached or not. See change.c.
+ *
+ * Who recovers puts its name over the dead one's in `changing` first: when it dies as well, its name is the dead one there, and what it was
+ * looking at is looked at again.
  */
 #include <config.h>
 
-#include <sched.h>
+#include <errno.h>
+#include <stdlib.h>
 #include "change.h"
 
-/* A key that leads through the node, if anything does. An inner node's separators do not change; a leaf's keys count while its word
- * stays. 1; 0: there is none. */
-static int key_through(struct sph_change *c, struct sph_node *node, struct sph_key *key)
+struct sweep {
+	struct sas_look look;
+	const SASBlockHeader *tree;
+	size_t page;
+	unsigned char *from, *next;     /* keys */
+	size_t size;                    /* of `from` */
+};
+
+/* Among the nodes of the way, and the leaves beside the last one. Racy. */
+static int is_on(const struct sph_path *path, const void *node, size_t page)
 {
-	size_t prefix = sph_node_prefix_size(node, c->page);
-
-	if (node->n.level) {
-		*key = sph_change_separator(c, node, 0);
-		return key->bytes != NULL;
-	}
-	for (;;) {
-		uint64_t word = __atomic_load_n(sph_node_word(node), __ATOMIC_ACQUIRE);
-		unsigned slot = 0;
-
-		while (slot < SPH_SLOTS && !(__atomic_load_n(&node->body.bits[slot / 64], __ATOMIC_ACQUIRE) >> slot % 64 & 1))
-			slot++;
-		*key = sph_leaf_suffix(node, c->page, slot);
-		if (key->bytes)
-			*key = sph_change_join(c, sph_node_prefix(node, c->page, prefix), prefix, *key);
-		if (sph_word_is(sph_node_word(node), word) && !(word & 1 && word != SPH_WORD_OUTDATED && sas_owner_lives(c->u->region, word >> 1)))
-			return key->bytes != NULL;
-		sched_yield();
-	}
-}
-
-/* Is the page a node that the tree reaches? What leads through it leads to it, or to what is there instead. */
-static int is_reached(void *page, void *arg)
-{
-	struct sph_node *node = page, *at = node;
-	struct sph_change *c = arg;
-	struct sph_path path;
-	struct sph_key key;
-
-	/* A node with one child has no separator. */
-	for (unsigned depth = 0; at->n.level && !at->n.count; depth++) {
-		uint64_t child = __atomic_load_n(&at->body.child[0], __ATOMIC_RELAXED);
-
-		if (depth == SPH_DEPTH || !child || child % 512 || (c->u->size && child - c->u->base >= c->u->size))
-			return 0;
-		at = (struct sph_node *)child;
-		if (sas_use_reach(c->u, at) < 0)
-			return 0;
-	}
-	if (!key_through(c, at, &key) || sph_walk(&c->look, c->tree, key, SPH_AT, 0, &path) < 0)
+	for (unsigned i = 0; i < path->depth; i++)
+		if (path->step[i].node == node)
+			return 1;
+	if (path->depth < 2)
 		return 0;
-	for (unsigned i = 0; i < path.depth; i++)
-		if (path.step[i].node == node)
+	for (unsigned i = 0; i <= sph_inner_last(path->step[path->depth - 2].node, page); i++)
+		if (__atomic_load_n(sph_inner_child(path->step[path->depth - 2].node, i), __ATOMIC_RELAXED) == (uintptr_t)node)
 			return 1;
 	return 0;
 }
 
-void sph_change_recover(struct sas_use *u, SASBlockHeader *tree)
+/* The way to s->from, as it was at one moment; s->from is behind what was seen then. 1: the node is there; 0; -ENOENT: that was the end; -errno. */
+static int look_from(struct sweep *s, const void *node)
 {
-	struct sph_m_tree *t = sph_tree_of(tree);
-	struct sph_path nowhere = { .depth = 0 };
-	struct sph_change c;
-	uint64_t dead[sizeof t->changing / sizeof *t->changing];
-	unsigned count = 0;
+	struct sph_path path;
+	unsigned char *seen;
+	size_t size = 0;
+	int found, more, error;
+
+	do {
+		error = sph_walk(&s->look, s->tree, (struct sph_key){ s->from, s->size }, SPH_AT, 0, &path);
+		if (error)
+			return error;
+		found = is_on(&path, node, s->page);
+		more = path.depth > 2 ? sph_path_bound(&path, s->page, path.depth - 2, 1, s->next, &size) : 0;
+	} while (more < 0 || !sph_path_is_unchanged(&path));
+	seen = s->from;
+	s->from = s->next;
+	s->next = seen;
+	s->size = size;
+	return found ? 1 : more ? 0 : -ENOENT;
+}
+
+/*
+ * Does the tree reach the page? Its content cannot tell: it may be an empty leaf, or a node whose only child has been replaced. So all
+ * nodes above leaves are gone over, in the order of keys. The page is in transit by us: nobody can take it out of the tree, nor put it in,
+ * and what it holds of the keys can only grow. So it is met if it is reached. Where the tree is broken nothing is given back.
+ */
+static int is_reached(void *page, void *arg)
+{
+	struct sweep *s = arg;
+	int found;
+
+	s->size = 0;
+	do
+		found = look_from(s, page);
+	while (!found);
+	return found != -ENOENT;
+}
+
+/* The names of the dead in `changing` are ours. A bit for each. */
+static unsigned take_cells(struct sas_use *u, struct sph_m_tree *t)
+{
+	unsigned taken = 0;
 
 	for (unsigned i = 0; i < sizeof t->changing / sizeof *t->changing; i++) {
 		uint64_t owner = __atomic_load_n(&t->changing[i], __ATOMIC_ACQUIRE);
 
-		dead[i] = owner && owner != u->token && !sas_owner_lives(u->region, owner) ? owner : 0;
-		count += dead[i] != 0;
+		if (!owner || owner == u->token || sas_owner_lives(u->region, owner))
+			continue;
+		if (__atomic_compare_exchange_n(&t->changing[i], &owner, u->token, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			taken |= 1U << i;
 	}
-	if (!count)
-		return;
-	memset(&c, 0, sizeof c);
-	c.u = u;
-	c.look = sph_look_of(u);
-	c.tree = tree;
-	c.t = t;
-	c.page = t->page_size;
-	c.path = &nowhere;
-	sph_pages_reclaim(u, tree, is_reached, &c);
-	sph_change_free(&c);
-	for (unsigned i = 0; i < sizeof t->changing / sizeof *t->changing; i++)
-		if (dead[i])
-			__atomic_compare_exchange_n(&t->changing[i], &dead[i], 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return taken;
+}
+
+int sph_change_recover(struct sas_use *u, SASBlockHeader *tree)
+{
+	struct sph_m_tree *t = sph_tree_of(tree);
+	size_t longest = sph_tree_longest(tree);
+	unsigned char *keys = malloc(2 * longest);
+	struct sweep s = { .tree = tree, .page = t->page_size, .from = keys, .next = keys + longest };
+	unsigned taken;
+
+	if (!keys)
+		return sph_change_no_memory();
+	sph_look_in(&s.look, u);
+	taken = take_cells(u, t);
+	if (taken)
+		sph_pages_reclaim(u, tree, is_reached, &s);
+	for (unsigned i = 0; taken >> i; i++)
+		if (taken >> i & 1)
+			__atomic_store_n(&t->changing[i], 0, __ATOMIC_RELEASE);
+	free(keys);
+	return 0;
 }

@@ -3,8 +3,9 @@
  * cursor.c - going through the keys in order, both ways, beside writers.
  *
  * A cursor keeps a copy of the leaf that it is in, put in order, and the bounds of that leaf, which are separators above it. As long as the
- * leaf's word is what it was, the copy is the leaf. When it is not, the place is found again by the key that was met last. A leaf's
- * bounds change only when the leaf is replaced, which changes its word; the next leaf is the one that holds the upper bound.
+ * leaf's word is what it was, the copy is the leaf. When it is not, the place is found again by the key that was met last. The next leaf is
+ * the one that holds the upper bound. That may be the same one: when an empty leaf is taken out, the one beside it, which does not change,
+ * holds its keys from then on. So the bounds of a leaf that is not replaced move outwards, and the place in the next leaf is that of the bound.
  */
 #include <config.h>
 
@@ -29,9 +30,9 @@ struct sph_cursor {
 	uint64_t word;
 	struct sph_node *copy;
 	struct bound low, high;
-	/* Its entries in order; those below `below` are below the place, those from `above` on are above it. */
+	/* The slots of its entries in order; those below `below` are below the place, those from `above` on are above it. */
 	unsigned count, below, above;
-	struct sph_entry entries[SPH_SLOTS];
+	uint8_t slots[SPH_SLOTS];
 };
 
 struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
@@ -87,41 +88,12 @@ int sph_cursor_set(struct sph_cursor *c, struct sph_key key, int after)
 
 /* --- the leaf */
 
-static int copy_bound(const struct sph_cursor *c, const struct sph_step *s, unsigned separator, struct bound *b)
-{
-	size_t prefix = sph_node_prefix_size(s->node, c->page);
-	struct sph_key suffix = sph_inner_suffix(s->node, c->page, separator);
-
-	if (!suffix.bytes || prefix + suffix.size > c->page / 4)
-		return 0;
-	sph_racy_copy(b->bytes, sph_node_prefix(s->node, c->page, prefix), prefix);
-	sph_racy_copy(b->bytes + prefix, suffix.bytes, suffix.size);
-	b->size = prefix + suffix.size;
-	b->is = 1;
-	return 1;
-}
-
 /* The nearest separators on both sides of the way. 0: they were torn. */
 static int copy_bounds(struct sph_cursor *c, const struct sph_path *path)
 {
-	c->low.is = c->high.is = 0;
-	for (unsigned i = path->depth - 1; i-- > 0;) {
-		const struct sph_step *s = &path->step[i];
-
-		if (!c->high.is && s->child < sph_inner_last(s->node, c->page) && !copy_bound(c, s, s->child, &c->high))
-			return 0;
-		if (!c->low.is && s->child > 0 && !copy_bound(c, s, s->child - 1, &c->low))
-			return 0;
-	}
-	return 1;
-}
-
-static int is_unchanged(const struct sph_path *path)
-{
-	for (unsigned i = 0; i < path->depth; i++)
-		if (!sph_word_is(sph_node_word(path->step[i].node), path->step[i].word))
-			return 0;
-	return 1;
+	c->low.is = sph_path_bound(path, c->page, path->depth - 1, 0, c->low.bytes, &c->low.size);
+	c->high.is = sph_path_bound(path, c->page, path->depth - 1, 1, c->high.bytes, &c->high.size);
+	return c->low.is >= 0 && c->high.is >= 0;
 }
 
 /* The leaf that holds the key. 0; -ENOENT: the tree is empty; -errno. */
@@ -140,7 +112,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 			return -ENOENT;
 		s = &path.step[path.depth - 1];
 		sph_racy_copy(c->copy, s->node, c->page);
-	} while (!copy_bounds(c, &path) || !is_unchanged(&path));
+	} while (!copy_bounds(c, &path) || !sph_path_is_unchanged(&path));
 	c->leaf = s->node;
 	c->word = s->word;
 	return 0;
@@ -148,7 +120,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 
 static void put_in_order(struct sph_cursor *c)
 {
-	c->count = sph_leaf_order(c->copy, c->page, c->entries);
+	c->count = sph_leaf_slots(c->copy, c->page, c->slots);
 }
 
 /* How many entries are below the key, or (`too`) not above it. */
@@ -163,7 +135,7 @@ static unsigned entries_below(const struct sph_cursor *c, struct sph_key key, in
 	key = (struct sph_key){ key.bytes + prefix, key.size - prefix };
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
-		int compared = sph_key_compare(c->entries[middle].key, key);
+		int compared = sph_key_compare(sph_leaf_suffix(c->copy, c->page, c->slots[middle]), key);
 
 		if (compared < 0 || (too && compared == 0))
 			low = middle + 1;
@@ -205,41 +177,49 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 	if (error)
 		return error;
 	put_in_order(c);
-	c->below = c->above = forwards ? 0 : c->count;
+	c->below = c->above = entries_below(c, key, 0);
 	return 0;
 }
 
 static void stand_on(struct sph_cursor *c, unsigned i, struct sph_key *key, uint64_t *value)
 {
 	size_t prefix = sph_node_prefix_size(c->copy, c->page);
-	const struct sph_entry *e = &c->entries[i];
+	struct sph_key suffix = sph_leaf_suffix(c->copy, c->page, c->slots[i]);
 
 	memcpy(c->key, sph_node_prefix(c->copy, c->page, prefix), prefix);
-	memcpy(c->key + prefix, e->key.bytes, e->key.size);
-	c->key_size = prefix + e->key.size;
+	memcpy(c->key + prefix, suffix.bytes, suffix.size);
+	c->key_size = prefix + suffix.size;
 	c->place = ON;
 	c->below = i;
 	c->above = i + 1;
 	*key = (struct sph_key){ c->key, c->key_size };
-	*value = e->value;
+	*value = sph_leaf_value(c->copy, c->page, c->slots[i]);
 }
 
-static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
+/* The leaf of the place, or, where that has nothing further, the next one that has. Without one the place is still that of `key`. */
+static int find_leaf(const struct sas_look *l, struct sph_cursor *c, int forwards)
 {
-	int error;
+	int error = 0;
 
-	for (;;) {
+	while (!error) {
 		if (!c->leaf || !sph_word_is(sph_node_word((struct sph_node *)(uintptr_t)c->leaf), c->word))
 			error = find_place(l, c, forwards);
 		else if (forwards ? c->above >= c->count : c->below == 0)
 			error = go_beside(l, c, forwards);
 		else
-			break;
-		if (error)
-			return error;
+			return 0;
 	}
-	stand_on(c, forwards ? c->above : c->below - 1, key, value);
-	return 0;
+	c->leaf = NULL;
+	return error;
+}
+
+static int go(struct sas_look *l, struct sph_cursor *c, int forwards, struct sph_key *key, uint64_t *value)
+{
+	int error = find_leaf(l, c, forwards);
+
+	if (!error)
+		stand_on(c, forwards ? c->above : c->below - 1, key, value);
+	return error;
 }
 
 int sph_cursor_next(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value)
@@ -250,6 +230,21 @@ int sph_cursor_next(struct sas_look *l, struct sph_cursor *c, struct sph_key *ke
 int sph_cursor_previous(struct sas_look *l, struct sph_cursor *c, struct sph_key *key, uint64_t *value)
 {
 	return go(l, c, 0, key, value);
+}
+
+int sph_cursor_load(struct sas_look *l, struct sph_cursor *c)
+{
+	return find_leaf(l, c, 1);
+}
+
+int sph_cursor_drain(struct sph_cursor *c, int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	unsigned from = c->above;
+	struct sph_key key;
+	uint64_t value;
+
+	stand_on(c, c->count - 1, &key, &value);
+	return sph_leaf_each(c->copy, c->page, c->slots + from, c->count - from, c->beside, each, arg);
 }
 
 /* --- what needs no more than a cursor */
@@ -277,21 +272,36 @@ int sph_tree_edge(struct sas_look *l, const SASBlockHeader *tree, int last, unsi
 	return error;
 }
 
+/* Leaves that are empty go; there may be one until its last change has ended, or a dead one's is found. */
 int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree)
 {
-	struct sph_cursor *c;
-	struct sph_key key;
-	uint64_t value;
+	struct sph_key first = { (const unsigned char *)"", 0 };
+	const struct sph_step *s;
+	struct sph_path path;
+	uint64_t count;
+	unsigned here;
 	int error;
 
-	if (!sph_tree_root(tree))
-		return 1;
-	c = sph_cursor_make(tree);
-	if (!c)
-		return no_memory();
-	error = go(l, c, 1, &key, &value);
-	sph_cursor_free(c);
-	return error == -ENOENT ? 1 : error;
+	do {
+		error = sph_walk(l, tree, first, SPH_AT, 0, &path);
+		if (error || !path.depth)
+			return error ? error : 1;
+		s = &path.step[path.depth - 1];
+		here = sph_leaf_count(s->node);
+	} while (!sph_word_is(sph_node_word(s->node), s->word));
+	if (here)
+		return 0;
+	error = sph_tree_count(l, tree, &count);
+	return error ? error : count == 0;
+}
+
+/* In the copy, from the key on, which is its lower bound unless the leaf has grown downwards. */
+static unsigned count_from(struct sph_cursor *c, struct sph_key key)
+{
+	if (!key.size || (c->low.is && sph_key_compare(key, (struct sph_key){ c->low.bytes, c->low.size }) == 0))
+		return sph_leaf_count(c->copy);
+	put_in_order(c);
+	return c->count - entries_below(c, key, 0);
 }
 
 int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *count)
@@ -304,7 +314,7 @@ int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *cou
 	if (!c)
 		return no_memory();
 	for (error = load(l, c, key, SPH_AT); !error;) {
-		*count += sph_leaf_count(c->copy);
+		*count += count_from(c, key);
 		if (!c->high.is)
 			break;
 		memcpy(c->key, c->high.bytes, c->high.size);

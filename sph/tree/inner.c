@@ -84,13 +84,18 @@ unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_ke
 	suffix = (struct sph_key){ key.bytes + f.prefix, key.size - f.prefix };
 	head = sph_head4(suffix.bytes, suffix.size);
 	low = heads_below(&f, head, 0);
-	/* Separators with the same head, of which there are few. */
-	for (high = low; high < f.count && __atomic_load_n(&f.heads[high], __ATOMIC_RELAXED) == head; high++) {
-		c = racy_compare(suffix_at(inner, page, &f, high), suffix);
-		if (below ? c >= 0 : c > 0)
-			break;
+	if (low == f.count || __atomic_load_n(&f.heads[low], __ATOMIC_RELAXED) != head)
+		return (unsigned)low;
+	for (high = heads_below(&f, head, 1); low < high;) {
+		size_t middle = (low + high) / 2;
+
+		c = racy_compare(suffix_at(inner, page, &f, middle), suffix);
+		if (below ? c < 0 : c <= 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return (unsigned)high;
+	return (unsigned)low;
 }
 
 unsigned sph_inner_last(const struct sph_node *inner, size_t page)

@@ -436,6 +436,36 @@ static struct place *sort(const struct sph_node *leaf, size_t page, const struct
 	return most <= RUN ? to : merge_runs(leaf, page, f, to, from, count);
 }
 
+static unsigned places_in_order(const struct sph_node *leaf, size_t page, const struct form *f, struct place *some, struct place *other,
+				struct place **sorted)
+{
+	unsigned count = collect(leaf, page, f, some);
+
+	*sorted = count ? sort(leaf, page, f, some, other, count) : some;
+	return count;
+}
+
+unsigned sph_leaf_slots(const struct sph_node *leaf, size_t page, uint8_t *slots)
+{
+	struct place some[SPH_SLOTS], other[SPH_SLOTS], *sorted;
+	struct form f;
+	unsigned count;
+
+	if (!read_form(leaf, page, &f))
+		return 0;
+	count = places_in_order(leaf, page, &f, some, other, &sorted);
+	for (unsigned i = 0; i < count; i++)
+		slots[i] = (uint8_t)sorted[i].slot;
+	return count;
+}
+
+uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot)
+{
+	struct form f;
+
+	return read_form(leaf, page, &f) && slot < f.slots ? *value_at(leaf, &f, slot) : 0;
+}
+
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries)
 {
 	struct place some[SPH_SLOTS], other[SPH_SLOTS], *sorted;
@@ -444,10 +474,7 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 
 	if (!read_form(leaf, page, &f))
 		return 0;
-	count = collect(leaf, page, &f, some);
-	if (!count)
-		return 0;
-	sorted = sort(leaf, page, &f, some, other, count);
+	count = places_in_order(leaf, page, &f, some, other, &sorted);
 	for (unsigned i = 0; i < count; i++) {
 		struct sph_entry *e = &entries[i];
 
@@ -457,6 +484,28 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 		e->value = *value_at(leaf, &f, e->slot);
 	}
 	return count;
+}
+
+/* The same in pairs of key and value, for who looks at each of them once. */
+int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
+		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	struct form f;
+	int result = 0;
+
+	if (!read_form(leaf, page, &f))
+		return 0;
+	memcpy(bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix);
+	for (unsigned i = 0; i < count && !result; i++) {
+		struct sph_key suffix = suffix_at(leaf, page, &f, slots[i]);
+
+		if (f.width == 8)
+			memcpy(bytes + f.prefix, suffix.bytes, 8);
+		else
+			memcpy(bytes + f.prefix, suffix.bytes, suffix.size);
+		result = each((struct sph_key){ bytes, f.prefix + suffix.size }, *value_at(leaf, &f, slots[i]), arg);
+	}
+	return result;
 }
 
 /* --- packing */

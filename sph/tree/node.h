@@ -199,6 +199,12 @@ static inline int sph_entry_before(const struct sph_entry *a, const struct sph_e
 struct sph_key sph_leaf_suffix(const struct sph_node *leaf, size_t page, unsigned slot);
 /* All entries in order; the keys without the prefix, and in the leaf itself. `entries` has room for SPH_SLOTS. How many. */
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries);
+/* Their slots alone; room for SPH_SLOTS. */
+unsigned sph_leaf_slots(const struct sph_node *leaf, size_t page, uint8_t *slots);
+uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot);
+/* Calls `each` until it does not give 0; `bytes` has room for the longest key and is each()'s for the call. */
+int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
+		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg);
 /* How many bytes of a page these take, and can that be? */
 size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t page);
 /* The bytes between header and end of the page. Whoever calls has seen that they fit. */
@@ -240,16 +246,28 @@ struct sph_path {
 enum sph_side { SPH_AT, SPH_BELOW, SPH_LAST };  /* the leaf that holds the key, or what is just below it, or the last leaf */
 /* `hash` is the key's, or 0. 0: the leaf has been reached; what it holds is believed as long as its word stays. -EUCLEAN, or what sas_reach() says. */
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash, struct sph_path *path);
-/* The same for who is in a use. */
-struct sas_look sph_look_of(const struct sas_use *u);
+/* All nodes on the way were as they have been read, all at one moment. */
+int sph_path_is_unchanged(const struct sph_path *path);
+/* The nearest separator above the way (`upper`), or below it, in the first `depth` nodes. 1; 0: there is none; -1: it is torn. Racy. */
+int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size);
+/* For who is in a use: what reaching a node needs. */
+static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
+{
+	l->region = u->region;
+	l->base = u->base;
+	l->size = u->size;
+	l->mapped = u->mapped;
+	l->shift = u->shift;
+	l->watched = l->used = 0;
+}
 
 /* --- replacing nodes (change.c) */
 /* The entry does not go into the leaf as it is, which the caller holds, and does no more after this (NULL: the tree is empty). 0: it is in the tree; 1: begin again; -errno. */
 int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path, struct sph_hold *leaf, const struct sph_entry *entry);
 /* The leaf has become small: join it with a neighbour, or take it out when it is empty. Best effort. */
 void sph_change_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key);
-/* Pages that changes of the dead have left. */
-void sph_change_recover(struct sas_use *u, SASBlockHeader *tree);
+/* Pages that changes of the dead have left. 0; -ENOMEM. */
+int sph_change_recover(struct sas_use *u, SASBlockHeader *tree);
 
 static inline const unsigned char *sph_node_prefix(const struct sph_node *node, size_t page, size_t size)
 {

@@ -49,6 +49,15 @@ static inline void sph_racy_end(void)
 #endif
 }
 
+/* After a word has been taken, before racy stores: who reads what these store sees the word as well. A compare-and-swap alone is none for what
+ * follows it, where processors order weakly. */
+static inline void sph_racy_begin(void)
+{
+#ifndef __SANITIZE_THREAD__
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
+
 /* Few bytes, mostly, or none. */
 static inline int sph_racy_same(const unsigned char *a, const unsigned char *b, size_t size)
 {

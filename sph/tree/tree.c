@@ -152,12 +152,13 @@ static int try_insert(struct sas_use *u, const struct sas_look *look, SASBlockHe
 int sph_tree_insert(struct sas_use *u, SASBlockHeader *tree, struct sph_key key, uint64_t value)
 {
 	const struct sph_entry entry = { .head = sph_head8(key.bytes, key.size), .key = key, .value = value };
-	const struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	const uint64_t hash = sph_key_hash(key);
 	int result = is_too_long(tree, key);
 
 	if (result)
 		return result;
+	sph_look_in(&look, u);
 	do
 		result = try_insert(u, &look, tree, &entry, hash);
 	while (result > 0);
@@ -168,13 +169,14 @@ int sph_tree_insert(struct sas_use *u, SASBlockHeader *tree, struct sph_key key,
 
 int sph_tree_replace(struct sas_use *u, SASBlockHeader *tree, struct sph_key key, uint64_t value, uint64_t *old)
 {
-	const struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	const uint64_t hash = sph_key_hash(key);
 	struct sph_leaf_place place;
 	struct sph_path path;
 	struct sph_hold h;
 	int found;
 
+	sph_look_in(&look, u);
 	do {
 		found = find(&look, tree, key, hash, &path, &place);
 		if (found < 0 || !path.depth)
@@ -190,13 +192,14 @@ int sph_tree_replace(struct sas_use *u, SASBlockHeader *tree, struct sph_key key
 
 int sph_tree_remove(struct sas_use *u, SASBlockHeader *tree, struct sph_key key, uint64_t *old)
 {
-	const struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	const uint64_t hash = sph_key_hash(key);
 	struct sph_leaf_place place;
 	struct sph_path path;
 	struct sph_hold h;
 	int found, small;
 
+	sph_look_in(&look, u);
 	do {
 		found = find(&look, tree, key, hash, &path, &place);
 		if (found < 0 || !path.depth)

@@ -371,11 +371,12 @@ int sph_tree_info(struct sas_look *l, const SASBlockHeader *tree, struct sph_tre
 
 long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(const void *node, const char *what, void *arg), void *arg)
 {
-	struct sas_look look = sph_look_of(u);
+	struct sas_look look;
 	struct sph_tree_info info;
+	int error = sph_change_recover(u, tree);
 
-	sph_change_recover(u, tree);
-	return survey_live(&look, tree, &info, problem, arg);
+	sph_look_in(&look, u);
+	return error ? error : survey_live(&look, tree, &info, problem, arg);
 }
 
 void sph_tree_describe(const struct sph_tree_info *found, size_t page, SASTreeInfo *info)

@@ -10,11 +10,6 @@
 #include <errno.h>
 #include "node.h"
 
-struct sas_look sph_look_of(const struct sas_use *u)
-{
-	return (struct sas_look){ .region = u->region, .base = u->base, .size = u->size, .mapped = u->mapped, .shift = u->shift };
-}
-
 static int leads_nowhere(const SASBlockHeader *tree, uint64_t address)
 {
 	return sas_service_fail(EUCLEAN, "the tree %p: a pointer leads to %#llx, where no node of it can be", (const void *)tree,
@@ -93,4 +88,32 @@ int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_ke
 		again = walk(l, tree, key, side, hash, path);
 	while (again > 0);
 	return again;
+}
+
+int sph_path_is_unchanged(const struct sph_path *path)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		if (!sph_word_is(sph_node_word(path->step[i].node), path->step[i].word))
+			return 0;
+	return 1;
+}
+
+int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size)
+{
+	while (depth-- > 0) {
+		const struct sph_step *s = &path->step[depth];
+		size_t prefix = sph_node_prefix_size(s->node, page);
+		struct sph_key suffix;
+
+		if (upper ? s->child >= sph_inner_last(s->node, page) : s->child == 0)
+			continue;
+		suffix = sph_inner_suffix(s->node, page, upper ? s->child : s->child - 1);
+		if (!suffix.bytes || prefix + suffix.size > page / 4)
+			return -1;
+		sph_racy_copy(bytes, sph_node_prefix(s->node, page, prefix), prefix);
+		sph_racy_copy(bytes + prefix, suffix.bytes, suffix.size);
+		*size = prefix + suffix.size;
+		return 1;
+	}
+	return 0;
 }

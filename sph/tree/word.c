@@ -50,7 +50,10 @@ int sph_hold_take(struct sph_hold *h, const struct sas_use *u, uint64_t *word, u
 	h->word = word;
 	h->version = version;
 	h->was = was;
-	return __atomic_compare_exchange_n(word, &was, sph_word_of(u->token), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(word, &was, sph_word_of(u->token), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return 0;
+	sph_racy_begin();
+	return 1;
 }
 
 void sph_hold_undo(const struct sph_hold *h)
