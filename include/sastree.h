@@ -31,6 +31,7 @@ typedef struct SASTreeInfo {
 	uint64_t usedBytes;             /* in nodes */
 	uint64_t freePages, inTransit;  /* nodes that are not in the tree, and of those the ones that somebody is working on */
 	uint64_t pageSize, longestKey;  /* bytes */
+	uint64_t leafPercent;           /* how full leaves are, on average */
 } SASTreeInfo;
 
 /* A problem that a check found: at a node, or NULL, and what it is. It must not call the library. */

@@ -307,13 +307,7 @@ int sph_face_info(const struct sph_face *f, const void *tree, SASTreeInfo *info)
 	} while (!sas_look_ok(&l, tree));
 	if (error)
 		return error;
-	*info = (SASTreeInfo){
-		.structSize = sizeof *info,
-		.keys = found.keys, .depth = found.depth, .leaves = found.leaves, .inner = found.inner,
-		.keyBytes = found.key_bytes, .usedBytes = found.used_bytes,
-		.freePages = found.free_pages, .inTransit = found.in_transit,
-		.pageSize = sph_pages(tree)->page_size, .longestKey = sph_tree_longest(tree),
-	};
+	sph_tree_describe(&found, sph_pages(tree)->page_size, info);
 	return 0;
 }
 

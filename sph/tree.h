@@ -40,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "pages.h"
+#include "sastree.h"
 
 struct sph_key {
 	const unsigned char *bytes;
@@ -110,10 +111,30 @@ const void *sph_view_child(const void *copy, unsigned place);
 /* What the tree is made of. */
 struct sph_tree_info {
 	uint64_t keys, depth, leaves, inner, key_bytes, used_bytes, free_pages, in_transit;
+	uint64_t leaf_percent;          /* how full leaves are, on average */
 };
 int sph_tree_info(struct sas_look *l, const SASBlockHeader *tree, struct sph_tree_info *info);
+/* As programs are told. */
+void sph_tree_describe(const struct sph_tree_info *found, size_t page, SASTreeInfo *info);
 /* All of it: order, bounds, depth, fingerprints, each page reached once or free. How many problems, each told to `problem` with the
  * node's address; -errno. Nobody changes the tree meanwhile. */
 long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(const void *node, const char *what, void *arg), void *arg);
+
+/* The same of a tree that is read from anywhere: of memory, or of files. */
+#define SPH_NO_NODE 1
+struct sph_tree_source {
+	const void *root;               /* NULL: the tree is empty */
+	size_t page;
+	/* To `copy`, which has room for a page, at a multiple of 64. 0; SPH_NO_NODE; -errno. */
+	int (*node)(void *arg, const void *node, void *copy);
+	/* Block n of the tree, from 0: the first of its pages, and how many. 1; 0: there is none; -errno. */
+	int (*block)(void *arg, uint64_t n, uint64_t *first, uint32_t *count);
+	/* The owner word of a page. 0, -errno. */
+	int (*owner)(void *arg, uint64_t page, uint64_t *owner);
+	void *arg;
+};
+/* However damaged it is, it ends, after as many nodes as there are pages. How many problems; -errno. */
+long sph_tree_survey(const struct sph_tree_source *from, struct sph_tree_info *info,
+		     void (*problem)(const void *node, const char *what, void *arg), void *arg);
 
 #endif

@@ -51,9 +51,13 @@ scene_sasphere_check()
 	rm "$work/mnt/half-a-copy/SAS00003.DAT"
 }
 scene_sasphere_check_2() { printf x | dd of="$work/srv/graph/SAS00002.DAT" bs=1 seek=2097172 conv=notrunc status=none; }
+objects() { SASSTOREPATH=$1 "$top_builddir/tests/make_objects" > said 2>&1 || complain "a scene: $(cat said)"; }
+scene_sasphere_check_3() { rm -r "$work/srv/graph"; graph; objects "$work/srv/graph"; }
+scene_sasphere_check_4() { printf pZ | dd of="$work/srv/graph/SAS00000.DAT" bs=1 seek=1065024 conv=notrunc status=none; }
 scene_sasphere_cp() { graph; begin "$work/srv/graph" 4096 4194304; end_scene; }
 scene_sasphere_cp_2() { rm -r "$work/backup/graph"; begin "$work/srv/graph"; }
 scene_sasphere_doctor() { graph; }
+scene_sasphere_index() { graph; objects "$work/srv/graph"; }
 scene_sasphere_info() { graph; begin "$work/srv/graph" 4096 4194304; }
 scene_sasphere_locks() { graph; begin "$work/srv/graph" 4096 w:0x100000; wait_for "$work/srv/graph" r:0x100000; }
 scene_sasphere_locks_2() { kill -9 "$second"; { wait "$second"; } 2> /dev/null; kill -9 "$first"; { wait "$first"; } 2> /dev/null; }

@@ -4,7 +4,6 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sasalloc.h"
@@ -314,16 +313,6 @@ static void forget_region(struct region_view *v)
 	SASInspectClose(v->inspect);
 }
 
-/* 0: it is no address. */
-static int parse(const char *text, uint64_t *address)
-{
-	char *end;
-
-	errno = 0;
-	*address = strtoull(text, &end, 0);
-	return end != text && !*end && !errno && *text != '-';
-}
-
 static int show(const struct region_view *v, char **addresses, const struct tool_table_options *options)
 {
 	struct tool_table table;
@@ -335,7 +324,7 @@ static int show(const struct region_view *v, char **addresses, const struct tool
 		struct row row = { v, { 0 } };
 		uint64_t address = 0;
 
-		parse(*addresses, &address);
+		tool_address(*addresses, &address);
 		row.answer = look_up(v, address);
 		outside |= !row.answer.block;
 		if (tool_table_row(&table, cell, &row)) {
@@ -355,7 +344,7 @@ static int run(const char *path, char **addresses, const struct tool_table_optio
 	for (char **a = addresses; *a; a++) {
 		uint64_t address;
 
-		if (!parse(*a, &address)) {
+		if (!tool_address(*a, &address)) {
 			tool_error(TOOL_USAGE, "not an address: %s", *a);
 			return tool_try_help();
 		}

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cmd_check.c - sasphere check: are a region's files consistent?
+ * cmd_check.c - sasphere check: are a region's files consistent, and the objects in them whole?
  */
 #include <config.h>
 
 #include <string.h>
-#include "sasinspect.h"
-#include "tool.h"
+#include "check.h"
 
 enum { FILE_NAME, FILE_OFFSET, PROBLEM, REPAIRED };
 static const struct tool_column columns[] = {
@@ -16,10 +15,11 @@ static const struct tool_column columns[] = {
 	[REPAIRED] = { "REPAIRED", TOOL_BOOLEAN, "with --repair: it was" },
 };
 
-/* Problems as they are found: a line each, or a table for JSON. */
+/* Problems as they are found: a line each, or a table for JSON, or none where objects are listed. */
 struct report {
 	struct tool_table *table;
-	int quiet, repair, failed;
+	const struct tool_table_options *objects;
+	int quiet, silent, repair, failed;
 };
 
 struct problem {
@@ -34,18 +34,23 @@ static int usage(void)
 	       "Usage:\n"
 	       " sasphere check [options] [DIRECTORY]\n"
 	       "\n"
-	       "Check a region's files for consistency, without joining it or changing a byte;\n"
+	       "Check a region's files for consistency, without joining it or changing a byte, and the\n"
+	       "objects in it if nobody has joined it;\n"
 	       "with --repair put right what can be proved, in a region that nobody has joined.\n"
 	       "\n"
 	       "Options:\n"
 	       " -J, --json               use JSON output format\n"
+	       " -O, --objects            print the objects, whole or not, rather than the problems\n"
 	       " -q, --quiet              print nothing; the exit status tells\n"
 	       " -r, --repair             repair what can be, and say what was done and what is left\n"
 	       "\n"
 	       "Exit status:\n"
 	       " 0  the region is good; with --repair, now\n"
 	       " 1  the region is bad: a line for each problem\n"
-	       " 2  wrong usage, or the files could not be read or, with --repair, written\n");
+	       " 2  wrong usage, or the files could not be read or, with --repair, written\n"
+	       "\n"
+	       "Columns:\n");
+	check_objects_usage();
 	tool_usage_end();
 	return TOOL_OK;
 }
@@ -68,7 +73,7 @@ static void tell_either(const char *file, uint64_t offset, const char *sentence,
 	struct report *report = arg;
 	struct problem problem = { file, sentence, offset, repaired };
 
-	if (report->quiet)
+	if (report->quiet || report->silent)
 		return;
 	if (!report->table)
 		printf("%s: offset %llu: %s%s\n", file, (unsigned long long)offset, repaired ? "repaired: " : "",
@@ -82,21 +87,31 @@ static void tell(const char *file, uint64_t offset, const char *sentence, void *
 	tell_either(file, offset, sentence, 0, arg);
 }
 
+/* The objects are looked at where the files make sense. */
+static long look(const char *path, struct report *report)
+{
+	long problems = report->repair ? SASRegionRepair(path, tell_either, report) : SASRegionCheck(path, tell, report);
+
+	if (problems)
+		return problems;
+	report->silent = report->objects != NULL;
+	return check_objects(path, report->objects, report->quiet, tell, report);
+}
+
 static int check(const char *path, struct report *report)
 {
-	long problems = report->repair ? SASRegionRepair(path, tell_either, report) :
-					 SASRegionCheck(path, tell, report);
+	long problems = look(path, report);
 
 	/* What has been repaired before an error is told nevertheless. */
 	if (report->table && (report->failed || (problems < 0 && !report->repair)))
 		tool_table_drop(report->table);
 	else if (report->table && tool_table_end(report->table) != TOOL_OK)
 		report->failed = 1;
-	if (problems < 0)
+	if (problems == -1)
 		return tool_library_error(TOOL_USAGE);
-	if (report->failed)
+	if (problems < 0 || report->failed)
 		return TOOL_USAGE;
-	if (!report->table && !report->quiet)
+	if (!report->table && !report->quiet && !(report->objects && report->objects->json))
 		printf("%s: %s\n", path, problems ? "the region is bad" : "good");
 	return problems ? TOOL_FAILED : TOOL_OK;
 }
@@ -105,6 +120,7 @@ int cmd_check(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'J' },
+		{ "objects", no_argument, NULL, 'O' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "repair", no_argument, NULL, 'r' },
 		TOOL_COMMON_LONG,
@@ -116,10 +132,13 @@ int cmd_check(int argc, char **argv)
 	const char *path;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "Jqr" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "JOqr" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
 		switch (c) {
 		case 'J':
 			options.json = 1;
+			break;
+		case 'O':
+			report.objects = &options;
 			break;
 		case 'q':
 			report.quiet = 1;
@@ -138,7 +157,9 @@ int cmd_check(int argc, char **argv)
 	path = tool_region(argc, argv);
 	if (!path)
 		return TOOL_USAGE;
-	if (options.json && !report.quiet) {
+	if (report.quiet)
+		report.objects = NULL;
+	if (options.json && !report.quiet && !report.objects) {
 		if (tool_table_begin(&table, "problems", columns, report.repair ? REPAIRED + 1 : REPAIRED, &options))
 			return TOOL_USAGE;
 		report.table = &table;

@@ -86,6 +86,15 @@ const char *tool_region(int argc, char **argv)
 
 /* --- values */
 
+int tool_address(const char *text, uint64_t *address)
+{
+	char *end;
+
+	errno = 0;
+	*address = strtoull(text, &end, 0);
+	return end != text && !*end && !errno && *text != '-';
+}
+
 int tool_size(const char *option, const char *text, uint64_t *size)
 {
 	static const char units[] = "KMGTP";

@@ -27,6 +27,7 @@ int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_index(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_locks(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
@@ -70,6 +71,9 @@ const char *tool_mode_text(unsigned mode);
 /* --- types.c: "simple heap", of the type in an object's header; digits where it is unknown */
 #define TOOL_TYPE_TEXT 32
 char *tool_type_text(char text[TOOL_TYPE_TEXT], sas_type_t type);
+
+/* "0x5800": 1; 0: it is no address. */
+int tool_address(const char *text, uint64_t *address);
 
 /* --- lists of the library */
 

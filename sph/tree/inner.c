@@ -105,6 +105,24 @@ unsigned sph_inner_last(const struct sph_node *inner, size_t page)
 	return read_form(inner, page, &f) ? (unsigned)f.count : 0;
 }
 
+int sph_inner_is_sound(const struct sph_node *inner, size_t page)
+{
+	struct form f;
+	size_t at;
+
+	if (!read_form(inner, page, &f) || f.prefix != inner->n.prefix)
+		return 0;
+	at = SPH_NODE_BODY + f.count * 14 + 10;
+	for (size_t i = 0; i < f.count; i++) {
+		struct sph_key suffix = suffix_at(inner, page, &f, i);
+
+		if (f.offsets[i] != at || f.heads[i] != sph_head4(suffix.bytes, suffix.size))
+			return 0;
+		at += suffix.size;
+	}
+	return f.offsets[f.count] == at && at + f.prefix <= page;
+}
+
 /* --- packing */
 
 static size_t prefix_of(const struct sph_entry *separators, unsigned count)

@@ -558,6 +558,24 @@ static size_t plan(const struct sph_entry *entries, unsigned count, size_t page,
 	return count > SPH_SLOTS ? (size_t)-1 : needed;
 }
 
+int sph_leaf_is_sound(const struct sph_node *leaf, size_t page)
+{
+	struct form f;
+
+	if (!read_form(leaf, page, &f) || f.prefix != leaf->n.prefix || f.values != SPH_LEAF_PRINTS + round8(f.slots) ||
+	    f.keys != f.values + f.slots * 8)
+		return 0;
+	if (f.width != SPH_VARIES)
+		return 1;
+	if (leaf->n.heap < f.prefix || leaf->n.heap > page - f.keys - 2 * f.slots)
+		return 0;
+	for (unsigned slot = 0; slot < f.slots; slot++)
+		if ((bits_of(leaf, slot / 64) >> slot % 64 & 1) &&
+		    (*offset_at(leaf, &f, slot) > leaf->n.heap || *offset_at(leaf, &f, slot) < f.prefix + RECORD_HEAD))
+			return 0;
+	return 1;
+}
+
 size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t page)
 {
 	struct form f;

@@ -169,6 +169,8 @@ void sph_leaf_drop(struct sph_node *leaf, unsigned slot);
 /* The value that was there. */
 uint64_t sph_leaf_swap(struct sph_node *leaf, size_t page, unsigned slot, uint64_t value);
 unsigned sph_leaf_count(const struct sph_node *leaf);
+/* Whether a copy says where things are as sph_leaf_pack() lays them out, and what counts lies there. */
+int sph_leaf_is_sound(const struct sph_node *leaf, size_t page);
 /* Of its slots, or of the room for its records, whichever is scarcer. Racy. */
 unsigned sph_leaf_percent(const struct sph_node *leaf, size_t page);
 #define SPH_SMALL 30U                   /* percent: a node less full than that is joined with another one */
@@ -212,6 +214,8 @@ void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *e
 /* Which child holds the key; `below`: which holds what is just below it. Racy. */
 unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below);
 unsigned sph_inner_last(const struct sph_node *inner, size_t page);
+/* Of a copy: separators and their heads lie where sph_inner_pack() puts them, and fit together. */
+int sph_inner_is_sound(const struct sph_node *inner, size_t page);
 /* Separator i without the prefix. Racy: bounded by the page. */
 struct sph_key sph_inner_suffix(const struct sph_node *inner, size_t page, unsigned i);
 /* So many separators, with so many bytes in all, of which all begin with so many in common. */

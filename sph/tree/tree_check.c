@@ -100,12 +100,13 @@ const void *sph_view_child(const void *copy, unsigned place)
 /* --- all nodes */
 
 struct survey {
-	struct sas_look *l;
-	const SASBlockHeader *tree;
+	const struct sph_tree_source *from;
 	size_t page;
 	struct sph_tree_info *info;
 	uint64_t *reached;              /* addresses */
 	uint64_t count, room;
+	uint64_t pages;                 /* there are no more nodes */
+	uint64_t percents;              /* of all leaves */
 	long problems;
 	void (*problem)(const void *node, const char *what, void *arg);
 	void *arg;
@@ -118,13 +119,39 @@ static void tell(struct survey *s, const void *node, const char *what)
 		s->problem(node, what, s->arg);
 }
 
+static int no_memory(void)
+{
+	return sas_service_fail(ENOMEM, "no memory of this process to check a tree with");
+}
+
+static int count_pages(struct survey *s)
+{
+	uint64_t first;
+	uint32_t count;
+	int more;
+
+	s->pages = 0;
+	for (uint64_t n = 0; (more = s->from->block(s->from->arg, n, &first, &count)) > 0; n++)
+		s->pages += count;
+	return more;
+}
+
+/* 1: there are more pointers than pages, so some node is reached again and again. */
 static int note(struct survey *s, const void *node)
 {
+	int error = s->count < s->pages ? 0 : count_pages(s);
+
+	if (error)
+		return error;
+	if (s->count >= s->pages) {
+		tell(s, node, "there are more pointers to nodes than pages");
+		return 1;
+	}
 	if (s->count == s->room) {
 		uint64_t room = s->room ? 2 * s->room : 1024, *more = realloc(s->reached, room * sizeof *more);
 
 		if (!more)
-			return sas_service_fail(ENOMEM, "no memory of this process to check a tree with");
+			return no_memory();
 		s->reached = more;
 		s->room = room;
 	}
@@ -149,6 +176,8 @@ static void look_at_leaf(struct survey *s, const struct sph_node *copy, const vo
 	struct sph_key last = { NULL, 0 };
 	struct sph_leaf_place place;
 
+	if (!sph_leaf_is_sound(copy, s->page))
+		tell(s, node, "the form of a leaf cannot be");
 	if (count != sph_leaf_count(copy))
 		tell(s, node, "a slot that counts has no key");
 	for (unsigned i = 0; bytes && i < count; i++) {
@@ -170,6 +199,7 @@ static void look_at_leaf(struct survey *s, const struct sph_node *copy, const vo
 	free(bytes);
 	s->info->keys += count;
 	s->info->leaves++;
+	s->percents += sph_leaf_percent(copy, s->page);
 }
 
 static int look_at(struct survey *s, const void *node, unsigned depth, int level, const struct bounds *b);
@@ -183,7 +213,9 @@ static int look_at_inner(struct survey *s, const struct sph_node *copy, const vo
 	int error = 0;
 
 	if (!bytes)
-		return sas_service_fail(ENOMEM, "no memory of this process to check a tree with");
+		return no_memory();
+	if (!sph_inner_is_sound(copy, s->page))
+		tell(s, node, "the form of an inner node cannot be");
 	for (unsigned i = 0; i <= count && !error; i++) {
 		struct sph_key key = { NULL, 0 };
 
@@ -208,10 +240,13 @@ static int look_at(struct survey *s, const void *node, unsigned depth, int level
 	int error;
 
 	if (!copy)
-		return sas_service_fail(ENOMEM, "no memory of this process to check a tree with");
+		return no_memory();
 	error = note(s, node);
-	if (!error && sph_tree_copy_node(s->l, s->tree, node, copy)) {
+	if (!error)
+		error = s->from->node(s->from->arg, node, copy);
+	if (error == SPH_NO_NODE) {
 		tell(s, node, "a pointer does not lead to a node");
+		error = 0;
 	} else if (!error && ((level >= 0 && copy->n.level != level) || depth > SPH_DEPTH)) {
 		tell(s, node, "a node is of another level than its place");
 	} else if (!error) {
@@ -234,69 +269,123 @@ static int by_address(const void *a, const void *b)
 }
 
 /* Each page is in use and reached, or neither; in transit: either. */
-static void look_at_pages(struct survey *s)
+static int look_at_page(struct survey *s, uint64_t at)
 {
-	const SASBlockHeader *block;
+	int reached = s->count && bsearch(&at, s->reached, s->count, sizeof at, by_address) != NULL;
+	uint64_t owner = 0;
+	int error = s->from->owner(s->from->arg, at, &owner);
+
+	s->info->free_pages += owner == 0;
+	s->info->in_transit += owner != 0 && owner != SPH_PAGE_USED;
+	if (reached && owner == 0)
+		tell(s, (const void *)at, "a free page is a node");
+	if (!reached && owner == SPH_PAGE_USED)
+		tell(s, (const void *)at, "a page is in use that nothing leads to");
+	return error;
+}
+
+static int look_at_pages(struct survey *s)
+{
+	int error = 0, more = 1;
+	uint64_t first;
+	uint32_t count;
 
 	if (s->count)
 		qsort(s->reached, s->count, sizeof *s->reached, by_address);
 	for (uint64_t i = 1; i < s->count; i++)
 		if (s->reached[i] == s->reached[i - 1])
 			tell(s, (const void *)s->reached[i], "two pointers lead to one node");
-	for (uint64_t n = 0; (block = sph_pages_block(s->tree, n)) != NULL; n++) {
-		const struct sph_m_pages *p = sph_pages(block);
-
-		if (sas_look_reach(s->l, block) || p->page_size != s->page)
-			break;
-		for (uint32_t i = 0; i < p->count; i++) {
-			uint64_t at = (uintptr_t)block + p->first + i * s->page;
-			uint64_t owner = __atomic_load_n(&sph_page((void *)at)->owner, __ATOMIC_ACQUIRE);
-			int reached = s->count && bsearch(&at, s->reached, s->count, sizeof at, by_address) != NULL;
-
-			s->info->free_pages += owner == 0;
-			s->info->in_transit += owner != 0 && owner != SPH_PAGE_USED;
-			if (reached && owner == 0)
-				tell(s, (const void *)at, "a free page is a node");
-			if (!reached && owner == SPH_PAGE_USED)
-				tell(s, (const void *)at, "a page is in use that nothing leads to");
-		}
-	}
+	for (uint64_t n = 0; !error && (more = s->from->block(s->from->arg, n, &first, &count)) > 0; n++)
+		for (uint32_t i = 0; i < count && !error; i++)
+			error = look_at_page(s, first + i * s->page);
+	return error ? error : more;
 }
 
-static int survey(struct survey *s)
+long sph_tree_survey(const struct sph_tree_source *from, struct sph_tree_info *info,
+		     void (*problem)(const void *node, const char *what, void *arg), void *arg)
 {
+	struct survey s = { .from = from, .page = from->page, .info = info, .problem = problem, .arg = arg };
 	const struct bounds none = { { NULL, 0 }, { NULL, 0 } };
-	const void *root = sph_tree_root(s->tree);
 	int error = 0;
 
-	s->page = sph_tree_of(s->tree)->page_size;
-	memset(s->info, 0, sizeof *s->info);
-	if (root)
-		error = look_at(s, root, 1, -1, &none);
+	memset(info, 0, sizeof *info);
+	if (from->root)
+		error = look_at(&s, from->root, 1, -1, &none);
 	if (!error)
-		look_at_pages(s);
-	s->info->used_bytes = (s->info->leaves + s->info->inner) * s->page;
-	free(s->reached);
+		error = look_at_pages(&s);
+	info->used_bytes = (info->leaves + info->inner) * s.page;
+	info->leaf_percent = info->leaves ? s.percents / info->leaves : 0;
+	free(s.reached);
+	return error < 0 ? error : s.problems;
+}
+
+/* --- in memory */
+
+struct live { struct sas_look *look; const SASBlockHeader *tree; };
+
+static int copy_live(void *arg, const void *node, void *copy)
+{
+	const struct live *live = arg;
+
+	return sph_tree_copy_node(live->look, live->tree, node, copy) ? SPH_NO_NODE : 0;
+}
+
+static int block_live(void *arg, uint64_t n, uint64_t *first, uint32_t *count)
+{
+	const struct live *live = arg;
+	const SASBlockHeader *block = sph_pages_block(live->tree, n);
+
+	if (!block || sas_look_reach(live->look, block) || sph_pages(block)->page_size != sph_tree_of(live->tree)->page_size)
+		return 0;
+	*first = (uintptr_t)block + sph_pages(block)->first;
+	*count = sph_pages(block)->count;
+	return 1;
+}
+
+static int owner_live(void *arg, uint64_t page, uint64_t *owner)
+{
+	const struct live *live = arg;
+	int error = sas_look_reach(live->look, (const void *)page);
+
+	if (!error)
+		*owner = __atomic_load_n(&sph_page((void *)page)->owner, __ATOMIC_ACQUIRE);
 	return error;
+}
+
+static long survey_live(struct sas_look *l, const SASBlockHeader *tree, struct sph_tree_info *info,
+			void (*problem)(const void *node, const char *what, void *arg), void *arg)
+{
+	struct live live = { l, tree };
+	const struct sph_tree_source from = { .root = sph_tree_root(tree), .page = sph_tree_of(tree)->page_size,
+					      .node = copy_live, .block = block_live, .owner = owner_live, .arg = &live };
+
+	return sph_tree_survey(&from, info, problem, arg);
 }
 
 int sph_tree_info(struct sas_look *l, const SASBlockHeader *tree, struct sph_tree_info *info)
 {
-	struct survey s = { .l = l, .tree = tree, .info = info };
+	long problems = survey_live(l, tree, info, NULL, NULL);
 
-	return survey(&s);
+	return problems < 0 ? (int)problems : 0;
 }
 
 long sph_tree_check(struct sas_use *u, SASBlockHeader *tree, void (*problem)(const void *node, const char *what, void *arg), void *arg)
 {
 	struct sas_look look;
 	struct sph_tree_info info;
-	struct survey s = { .l = &look, .tree = tree, .info = &info, .problem = problem, .arg = arg };
-	int error;
+	int error = sph_change_recover(u, tree);
 
 	sph_look_in(&look, u);
-	error = sph_change_recover(u, tree);
-	if (!error)
-		error = survey(&s);
-	return error ? error : s.problems;
+	return error ? error : survey_live(&look, tree, &info, problem, arg);
+}
+
+void sph_tree_describe(const struct sph_tree_info *found, size_t page, SASTreeInfo *info)
+{
+	*info = (SASTreeInfo){
+		.structSize = sizeof *info,
+		.keys = found->keys, .depth = found->depth, .leaves = found->leaves, .inner = found->inner,
+		.keyBytes = found->key_bytes, .usedBytes = found->used_bytes,
+		.freePages = found->free_pages, .inTransit = found->in_transit,
+		.pageSize = page, .longestKey = page / 4, .leafPercent = found->leaf_percent,
+	};
 }

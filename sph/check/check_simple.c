@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* check_simple.c - checks of simple heaps, spaces and stacks: simple_heap.c, space.c, stack.c say what they are. Layer 5. */
+#include <config.h>
+
+#include <string.h>
+
+#include "check.h"
+#include "sph/object.h"
+
+/* The word behind the header. */
+static int read_word(struct sph_check *c, struct sph_object *o, const struct sph_place *p, uint64_t *word)
+{
+	return sph_check_read(c, o, p->address + sizeof p->header, word, sizeof *word);
+}
+
+/* The ranges ascend inside the heap, so there is an end to them. */
+int sph_check_heap(struct sph_check *c, struct sph_object *o, const struct sph_place *p)
+{
+	uint64_t low = p->address + heap_offset, high = p->address + p->header.blockSize;
+	uint64_t at = (uint64_t)p->header.blockFreeSpace;
+	FreeNode node;
+	int error;
+
+	if (p->header.blockSize < heap_offset + SPH_GRANULE) {
+		sph_check_tell(c, o, p->address, "a simple heap of %zu bytes has no room for anything", p->header.blockSize);
+		return 0;
+	}
+	for (; at != 0; at = (uint64_t)node.nextNode) {
+		if (at % sizeof(void *) != 0 || at < low || at > high - sizeof node) {
+			sph_check_tell(c, o, p->address, "its free ranges lead to %#lx: the next one is in %#lx-%#lx", at, low, high);
+			return 0;
+		}
+		error = sph_check_read(c, o, at, &node, sizeof node);
+		if (error)
+			return error < 0 ? error : 0;
+		if (node.nodeSize < sizeof node || node.nodeSize > high - at) {
+			sph_check_tell(c, o, at, "a free range of %lu bytes, in a heap that ends at %#lx", node.nodeSize, high);
+			return 0;
+		}
+		low = at + node.nodeSize;
+	}
+	return 0;
+}
+
+int sph_check_space(struct sph_check *c, struct sph_object *o, const struct sph_place *p)
+{
+	uint64_t used;
+	int error = read_word(c, o, p, &used);
+
+	if (!error && (p->header.blockSize <= SPH_OBJECT_PAGE || used == 0 || used > p->header.blockSize - SPH_OBJECT_PAGE))
+		sph_check_tell(c, o, p->address, "a space of %lu bytes behind the %u of its header, in %zu", used, SPH_OBJECT_PAGE,
+			       p->header.blockSize);
+	return error < 0 ? error : 0;
+}
+
+int sph_check_stack(struct sph_check *c, struct sph_object *o, const struct sph_place *p)
+{
+	uint64_t top;
+	int error = read_word(c, o, p, &top);
+
+	if (!error && (top < SPH_OBJECT_PAGE || top > p->header.blockSize || top % SPH_GRANULE != 0))
+		sph_check_tell(c, o, p->address, "a stack of %zu bytes is filled up to %#lx", p->header.blockSize, top);
+	return error < 0 ? error : 0;
+}

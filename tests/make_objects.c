@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * make_objects.c - objects for scripts: joins the default region (SASSTOREPATH), makes one of each kind, prints "name address" for each,
+ * and leaves.
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include "objects.h"
+#include "sasregion.h"
+#include "sassim.h"
+
+int main(void)
+{
+	struct objects o;
+
+	if (SASJoinRegion() != 0 || objects_make(&o) != 0) {
+		fprintf(stderr, "make_objects: %s\n", SASLastErrorMessage());
+		return 1;
+	}
+	printf("heap %p\nstack %p\nspace %p\ncompound %p\nindex %p\nstrings %p\nown %p\nplain %p\n", o.heap, o.stack, o.space,
+	       o.compound, o.index, o.strings, o.own, o.plain);
+	SASCleanUp();
+	return 0;
+}
