@@ -205,7 +205,8 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 	if (error)
 		return error;
 	put_in_order(c);
-	c->below = c->above = forwards ? 0 : c->count;
+	/* By now it may hold keys on this side of the bound as well: it was joined with the leaf that we come from. */
+	c->below = c->above = entries_below(c, key, 0);
 	return 0;
 }
 
