@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include "change.h"
 
@@ -210,8 +211,11 @@ int sph_tree_load(struct sas_use *u, SASBlockHeader *tree, int (*next)(struct sp
 		return sph_change_no_memory();
 	l->next = next;
 	l->arg = arg;
-	error = sph_change_begin(&l->c, u, tree, &nowhere);
-	error = error ? sas_service_fail(EAGAIN, "too many threads change the tree %p", (void *)tree) : load(l);
+	while (sph_change_begin(&l->c, u, tree, &nowhere)) {
+		sph_change_recover(u, tree);
+		sched_yield();
+	}
+	error = load(l);
 	forget(l);
 	return error;
 }
