@@ -8,14 +8,16 @@
 #include "change.h"
 
 /* A key that leads through the node, if anything does. An inner node's separators do not change; a leaf's keys count while its word
- * stays. 1; 0: there is none. */
+ * stays. 1; 0: it has none: an empty leaf, a node with one child; -ENOMEM. */
 static int key_through(struct sph_change *c, struct sph_node *node, struct sph_key *key)
 {
 	size_t prefix = sph_node_prefix_size(node, c->page);
 
 	if (node->n.level) {
+		if (sph_inner_last(node, c->page) == 0)
+			return 0;
 		*key = sph_change_separator(c, node, 0);
-		return key->bytes != NULL;
+		return key->bytes ? 1 : sph_change_no_memory();
 	}
 	for (;;) {
 		uint64_t word = __atomic_load_n(sph_node_word(node), __ATOMIC_ACQUIRE);
@@ -24,55 +26,56 @@ static int key_through(struct sph_change *c, struct sph_node *node, struct sph_k
 		while (slot < SPH_SLOTS && !(__atomic_load_n(&node->body.bits[slot / 64], __ATOMIC_ACQUIRE) >> slot % 64 & 1))
 			slot++;
 		*key = sph_leaf_suffix(node, c->page, slot);
-		if (key->bytes)
+		if (!key->bytes)
+			slot = SPH_SLOTS;
+		else
 			*key = sph_change_join(c, sph_node_prefix(node, c->page, prefix), prefix, *key);
-		if (sph_word_is(sph_node_word(node), word) && !(word & 1 && word != SPH_WORD_OUTDATED && sas_owner_lives(c->u->region, word >> 1)))
-			return key->bytes != NULL;
-		sched_yield();
+		if (!sph_word_is(sph_node_word(node), word) ||
+		    (word & 1 && word != SPH_WORD_OUTDATED && sas_owner_lives(c->u->region, word >> 1))) {
+			sched_yield();
+			continue;
+		}
+		return slot == SPH_SLOTS ? 0 : key->bytes ? 1 : sph_change_no_memory();
 	}
 }
 
-/* Is the page a node that the tree reaches? What leads through it leads to it, or to what is there instead. */
+/* Is the page a node that the tree reaches? What leads through it leads to it, or to what is there instead. Nobody replaces it
+ * meanwhile, as it is in transit by us. Where this cannot be found out, it stays in use. */
 static int is_reached(void *page, void *arg)
 {
-	struct sph_node *node = page, *at = node;
 	struct sph_change *c = arg;
 	struct sph_path path;
 	struct sph_key key;
+	int has = key_through(c, page, &key);
 
-	/* A node with one child has no separator. */
-	for (unsigned depth = 0; at->n.level && !at->n.count; depth++) {
-		uint64_t child = __atomic_load_n(&at->body.child[0], __ATOMIC_RELAXED);
+	if (has <= 0)
+		return has < 0 || sph_cursor_passes(&c->look, c->tree, page) != 0;
+	return sph_walk(&c->look, c->tree, key, SPH_AT, 0, &path) < 0 || sph_path_has(&path, page);
+}
 
-		if (depth == SPH_DEPTH || !child || child % 512 || (c->u->size && child - c->u->base >= c->u->size))
-			return 0;
-		at = (struct sph_node *)child;
-		if (sas_use_reach(c->u, at) < 0)
-			return 0;
+/* The dead in `changing` give way to us: so whoever finds us dead does the rest. A bit for each of them. */
+static unsigned take_over(struct sas_use *u, struct sph_m_tree *t)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < sizeof t->changing / sizeof *t->changing; i++) {
+		uint64_t owner = __atomic_load_n(&t->changing[i], __ATOMIC_ACQUIRE);
+
+		if (owner && owner != u->token && !sas_owner_lives(u->region, owner) &&
+		    __atomic_compare_exchange_n(&t->changing[i], &owner, u->token, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			taken |= 1U << i;
 	}
-	if (!key_through(c, at, &key) || sph_walk(&c->look, c->tree, key, SPH_AT, 0, &path) < 0)
-		return 0;
-	for (unsigned i = 0; i < path.depth; i++)
-		if (path.step[i].node == node)
-			return 1;
-	return 0;
+	return taken;
 }
 
 void sph_change_recover(struct sas_use *u, SASBlockHeader *tree)
 {
 	struct sph_m_tree *t = sph_tree_of(tree);
 	struct sph_path nowhere = { .depth = 0 };
+	unsigned taken = take_over(u, t);
 	struct sph_change c;
-	uint64_t dead[sizeof t->changing / sizeof *t->changing];
-	unsigned count = 0;
 
-	for (unsigned i = 0; i < sizeof t->changing / sizeof *t->changing; i++) {
-		uint64_t owner = __atomic_load_n(&t->changing[i], __ATOMIC_ACQUIRE);
-
-		dead[i] = owner && owner != u->token && !sas_owner_lives(u->region, owner) ? owner : 0;
-		count += dead[i] != 0;
-	}
-	if (!count)
+	if (!taken)
 		return;
 	memset(&c, 0, sizeof c);
 	c.u = u;
@@ -84,6 +87,6 @@ void sph_change_recover(struct sas_use *u, SASBlockHeader *tree)
 	sph_pages_reclaim(u, tree, is_reached, &c);
 	sph_change_free(&c);
 	for (unsigned i = 0; i < sizeof t->changing / sizeof *t->changing; i++)
-		if (dead[i])
-			__atomic_compare_exchange_n(&t->changing[i], &dead[i], 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		if (taken >> i & 1)
+			__atomic_store_n(&t->changing[i], 0, __ATOMIC_RELEASE);
 }

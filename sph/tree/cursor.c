@@ -27,6 +27,7 @@ struct sph_cursor {
 	/* The leaf: NULL where there is none, or it is not known. */
 	const struct sph_node *leaf;
 	uint64_t word;
+	struct sph_path path;           /* to it */
 	struct sph_node *copy;
 	struct bound low, high;
 	/* Its entries in order; those below `below` are below the place, those from `above` on are above it. */
@@ -128,19 +129,18 @@ static int is_unchanged(const struct sph_path *path)
 static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key key, enum sph_side side)
 {
 	const struct sph_step *s;
-	struct sph_path path;
 	int error;
 
 	do {
 		c->leaf = NULL;
-		error = sph_walk(l, c->tree, key, side, 0, &path);
+		error = sph_walk(l, c->tree, key, side, 0, &c->path);
 		if (error)
 			return error;
-		if (!path.depth)
+		if (!c->path.depth)
 			return -ENOENT;
-		s = &path.step[path.depth - 1];
+		s = &c->path.step[c->path.depth - 1];
 		sph_racy_copy(c->copy, s->node, c->page);
-	} while (!copy_bounds(c, &path) || !is_unchanged(&path));
+	} while (!copy_bounds(c, &c->path) || !is_unchanged(&c->path));
 	c->leaf = s->node;
 	c->word = s->word;
 	return 0;
@@ -295,23 +295,41 @@ int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree)
 	return error == -ENOENT ? 1 : error;
 }
 
+/* To the first leaf, and then from each to the one after it, for who looks at all of them. -ENOENT: there is none. */
+static int load_next(const struct sas_look *l, struct sph_cursor *c)
+{
+	if (c->leaf && !c->high.is)
+		return -ENOENT;
+	if (c->leaf) {
+		memcpy(c->key, c->high.bytes, c->high.size);
+		c->key_size = c->high.size;
+	}
+	return load(l, c, (struct sph_key){ c->key, c->key_size }, SPH_AT);
+}
+
 int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *count)
 {
 	struct sph_cursor *c = sph_cursor_make(tree);
-	struct sph_key key = { (const unsigned char *)"", 0 };
 	int error;
 
 	*count = 0;
 	if (!c)
 		return no_memory();
-	for (error = load(l, c, key, SPH_AT); !error;) {
+	while ((error = load_next(l, c)) == 0)
 		*count += sph_leaf_count(c->copy);
-		if (!c->high.is)
-			break;
-		memcpy(c->key, c->high.bytes, c->high.size);
-		key = (struct sph_key){ c->key, c->high.size };
-		error = load(l, c, key, SPH_AT);
-	}
 	sph_cursor_free(c);
 	return error == -ENOENT ? 0 : error;
+}
+
+int sph_cursor_passes(const struct sas_look *l, const SASBlockHeader *tree, const struct sph_node *node)
+{
+	struct sph_cursor *c = sph_cursor_make(tree);
+	int error = 0, passes = 0;
+
+	if (!c)
+		return no_memory();
+	while (!passes && (error = load_next(l, c)) == 0)
+		passes = sph_path_has(&c->path, node);
+	sph_cursor_free(c);
+	return error && error != -ENOENT ? error : passes;
 }

@@ -238,6 +238,15 @@ enum sph_side { SPH_AT, SPH_BELOW, SPH_LAST };  /* the leaf that holds the key, 
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash, struct sph_path *path);
 /* The same for who is in a use. */
 struct sas_look sph_look_of(const struct sas_use *u);
+static inline int sph_path_has(const struct sph_path *path, const struct sph_node *node)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		if (path->step[i].node == node)
+			return 1;
+	return 0;
+}
+/* Does any way lead through the node? Goes all of them: for a node that nobody replaces meanwhile. 1; 0; -errno. (cursor.c) */
+int sph_cursor_passes(const struct sas_look *l, const SASBlockHeader *tree, const struct sph_node *node);
 
 /* --- replacing nodes (change.c) */
 /* The entry does not go into the leaf as it is, which the caller holds, and does no more after this (NULL: the tree is empty). 0: it is in the tree; 1: begin again; -errno. */
