@@ -67,7 +67,7 @@ uint64_t sph_tree_changes(const SASBlockHeader *tree);
 /* 1, 0, -errno. */
 int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree);
 
-/* --- writers: under any use. -ENOSPC leaves the tree as it was. */
+/* --- writers: under any use. -ENOSPC, and -ENOMEM (of the region: no addresses; of this process: no memory), leave the tree as it was. */
 /* -EEXIST; -ENAMETOOLONG; -ENOSPC. */
 int sph_tree_insert(struct sas_use *u, SASBlockHeader *tree, struct sph_key key, uint64_t value);
 /* -ENOENT. */

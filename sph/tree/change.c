@@ -479,8 +479,12 @@ static int try_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key ke
 	if (sph_walk(&look, tree, key, SPH_AT, 0, &path) < 0 || !path.depth)
 		return 0;
 	s = &path.step[path.depth - 1];
-	if (!sph_leaf_is_small(s->node) || sph_change_begin(&c, u, tree, &path))
+	if (!sph_leaf_is_small(s->node))
 		return 0;
+	if (sph_change_begin(&c, u, tree, &path)) {
+		sph_change_recover(u, tree);
+		return 1;
+	}
 	if (sph_change_hold(&c, s->node, s->word))
 		return sph_change_undo(&c, 1);
 	return shrink(&c, s->node);
