@@ -193,7 +193,7 @@ static const struct sph_node *leaf_of(SASBlockHeader *tree, uint64_t number)
 	struct sas_look look;
 
 	begin(&u, tree);
-	look = sph_look_of(&u);
+	sph_look_in(&look, &u);
 	ck_assert_int_eq(sph_walk(&look, tree, key_of(&n, number), SPH_AT, 0, &path), 0);
 	ck_assert_int_eq(sas_use_result(&u, 0), 0);
 	return path.step[path.depth - 1].node;
@@ -421,7 +421,7 @@ START_TEST(empty_leaf_of_the_dead_stays)
 	/* All cells are ours: leaves stay when they are empty. */
 	begin(&u, tree);
 	cells_of(tree, u.token);
-	look = sph_look_of(&u);
+	sph_look_in(&look, &u);
 	for (uint64_t i = 50; i < 150; i++)
 		ck_assert_int_eq(sph_tree_remove(&u, tree, key_of(&n, i), &value), 0);
 	ck_assert_int_eq(sph_walk(&look, tree, key_of(&n, 100), SPH_AT, 0, &path), 0);
