@@ -179,7 +179,7 @@ START_TEST(cursor_meets_each_key_once_while_leaves_go)
 
 	for (uint64_t i = 0; i < 64; i++)
 		ck_assert_int_eq(insert(tree, key_of(&n, i * 64), i), 0);
-	for (long i = 0; i < help_size(20, 200, 5000); i++)
+	for (long i = 0; i < help_size(20, 100, 1000); i++)
 		go_and_change(tree, i & 1, &state);
 	drop(tree, BLOCK);
 }
