@@ -30,7 +30,7 @@
  *   a leaf         entries whose bits are set count, the others do not; there is nothing else to mend; its version goes on.
  *   an inner node  one pointer has been stored, or not.
  * New pages that were never published, and old ones that were not yet given back, are in transit, and belong to nobody whom the
- * tree does not reach from the root: sph_pages_reclaim(), when the tree is about to grow, and in a check.
+ * tree does not reach from the root: the next change of nodes sees to them, and a check.
  *
  * Locks: the words of nodes; none of the runtime's is taken under them. Multi-host: the object's address lock covers all.
  */
