@@ -70,12 +70,11 @@ static int room_for_one(struct sph_change *c)
 	return 0;
 }
 
-static int make_node(struct sph_change *c, const struct sph_node *image, uint64_t *made)
+static int make_node(struct sph_change *c, struct sph_node *image, uint64_t *made)
 {
 	const struct sph_node *near = c->path->depth ? c->path->step[c->path->depth - 1].node : NULL;
 	int error = room_for_one(c);
 	struct sph_node *node;
-	SASBlockHeader *h;
 	uint64_t version;
 
 	if (error)
@@ -85,15 +84,11 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 		return error;
 	c->made[c->made_count++] = node;
 	version = __atomic_load_n(&node->version, __ATOMIC_RELAXED) + 1;
+	image->header = (SASBlockHeader){ .blockSig1 = block__Signature_1, .blockSig2 = block__Signature_2, .blockType = c->t->node_type,
+					  .blockSize = c->page, .baseBlock = sph_pages_block_of(c->u, c->tree, node) };
+	/* Readers who come late still look at what the page was before. */
+	sph_racy_copy(&node->header, &image->header, sizeof image->header);
 	sph_racy_copy(&node->n, &image->n, c->page - offsetof(struct sph_node, n));
-	h = &node->header;
-	h->blockType = c->t->node_type;
-	h->blockSize = c->page;
-	h->blockFreeSpace = NULL;
-	h->nextBlock = NULL;
-	h->baseBlock = sph_pages_block_of(c->u, c->tree, node);
-	h->blockSig1 = block__Signature_1;
-	h->blockSig2 = block__Signature_2;
 	__atomic_store_n(&node->version, version, __ATOMIC_RELEASE);
 	__atomic_store_n(sph_node_word(node), version << 1, __ATOMIC_RELEASE);
 	*made = (uintptr_t)node;
