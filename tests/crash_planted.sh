@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Can the crash tests fail? Each plant is a fault in a copy of one file of sas/: an order of two stores
+# Can the crash tests fail? Each plant is a fault in a copy of one file of sas/ or sph/: an order of two stores
 # turned around, a record or a sync left out. The crash tests are linked with it and must tell of what it
 # breaks.
 #
@@ -29,20 +29,20 @@ trap 'exit 129' HUP INT TERM
 
 planted=0 caught=0 wrong=0
 
-# Change the copy of sas/$1 by the sed script $2. Fails when that changes nothing.
+# Change the copy of the file $1 by the sed script $2. Fails when that changes nothing.
 edit() {
-	rm -rf "$work/sas"
-	cp -R "$top_srcdir/sas" "$work/sas"
-	chmod -R u+w "$work/sas"
-	sed "$2" "$top_srcdir/sas/$1" > "$work/sas/$1"
-	! cmp -s "$top_srcdir/sas/$1" "$work/sas/$1"
+	rm -rf "$work/sas" "$work/sph"
+	cp -R "$top_srcdir/sas" "$top_srcdir/sph" "$work"
+	chmod -R u+w "$work/sas" "$work/sph"
+	sed "$2" "$top_srcdir/$1" > "$work/$1"
+	! cmp -s "$top_srcdir/$1" "$work/$1"
 }
 
-# The program $1 with the changed sas/$2, which is linked in place of the library's own.
+# The program $1 with the changed file $2, which is linked in place of the library's own.
 build() {
 	# shellcheck disable=SC2086 # CC and CFLAGS are words
-	$CC $CPPFLAGS ${CFLAGS--g -O2} -w -I"$top_builddir" -I"$top_srcdir/include" -iquote "$work/sas" \
-		-c "$work/sas/$2" -o "$work/fault.o" &&
+	$CC $CPPFLAGS ${CFLAGS--g -O2} -w -I"$top_builddir" -I"$top_srcdir/include" -iquote "$work" -iquote "$work/sas" \
+		-c "$work/$2" -o "$work/fault.o" &&
 		"$top_builddir/libtool" --silent --tag=CC --mode=link $CC ${CFLAGS--g -O2} -o "$work/$1" \
 			"$top_builddir/tests/$1.o" "$top_builddir"/tests/crash/*.o "$top_builddir/tests/sandbox.o" "$work/fault.o" \
 			"$top_builddir/libsas_internal.la"
@@ -53,18 +53,20 @@ wrong() {
 	wrong=$((wrong + 1))
 }
 
-# plant NAME FILE SED PROGRAM ARGUMENTS WHAT-IT-MUST-TELL (an extended regular expression) [SIZE]
+# plant NAME FILE (of sas/, or sph/FILE) SED PROGRAM ARGUMENTS WHAT-IT-MUST-TELL (an extended regular expression) [SIZE]
 plant() {
 	case " $only " in
 	"  " | *" $1 "*) ;;
 	*) return ;;
 	esac
 	planted=$((planted + 1))
-	if ! edit "$2" "$3"; then
-		wrong "$1" "the fault cannot be planted: sas/$2 has changed"
+	file=sas/$2
+	test "$2" = "${2#sph/}" || file=$2
+	if ! edit "$file" "$3"; then
+		wrong "$1" "the fault cannot be planted: $file has changed"
 		return
 	fi
-	if ! build "$4" "$2" > "$work/log" 2>&1; then
+	if ! build "$4" "$file" > "$work/log" 2>&1; then
 		wrong "$1" "it does not compile: $(tail -n 3 "$work/log")"
 		return
 	fi
@@ -217,6 +219,46 @@ plant rekey-unannounced lock/lock_table.c '/^static int change_key(/,/^}/ s/sas_
 # A dead thread's page of records is not looked at.
 plant page-overlooked lock/hold.c '/^void sas_hold_each(/,/^}/ s/for (int64_t page = -1;.*)$/for (int64_t page = 0; page < 0;)/' \
 	crash_lock 'page-of-records' 'the word of address|survivor'
+
+# A slot of a leaf counts before its entry is written.
+plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tput_entry(/\t__atomic_store_n(bits, *bits | 1ULL << slot % 64, __ATOMIC_RELEASE);\
+&/' crash_step tree-insert 'has the value|does not meet key|meets one key more'
+
+# A new node is published before it is whole.
+plant node-first sph/tree/change_make.c '/^static int make_node(/,/^}/ s/^\tsph_racy_copy(.*/\
+	late = node;\
+	late_image = image;/
+/^int sph_change_publish(/,/^}/ s/^\t__atomic_store_n(at, node, __ATOMIC_RELEASE);/&\
+	sph_racy_copy(\&late->n, \&late_image->n, c->page - offsetof(struct sph_node, n));/
+/^static int make_node(/i\
+static struct sph_node *late;\
+static const struct sph_node *late_image;
+' crash_step 'tree-first tree-pack-leaf' 'has the value|does not meet key|a pointer leads to'
+
+# The new pages are settled before the tree leads to them.
+plant settled-first sph/tree/change_make.c '/^int sph_change_publish(/,/^}/ s/^\t__atomic_store_n(at, node, __ATOMIC_RELEASE);/\
+	for (size_t i = 0; i < c->made_count; i++)\
+		sph_pages_settle(c->made[i]);\
+&/' crash_step tree-split-leaf 'in use that nothing leads to'
+
+# The old pages are not taken out of use before the tree leads past them.
+plant withdrawn-late sph/tree/change_make.c '/^int sph_change_publish(/,/^}/ {
+	s/^\t__atomic_store_n(at, node, __ATOMIC_RELEASE);//
+	s/^\tfor (unsigned i = 0; i < c->old_count; i++)$/\t__atomic_store_n(at, node, __ATOMIC_RELEASE);\
+&/
+}' crash_step tree-join-leaves 'in use that nothing leads to'
+
+# Who changes nodes does not say so.
+plant change-unnamed sph/tree/change_make.c '/^int sph_change_begin(/,/^}/ s/^\t\t\tc->cell = cell;/&\
+	__atomic_store_n(c->cell, 0, __ATOMIC_RELEASE);/' crash_step tree-split-leaf 'pages are in transit'
+
+# Recovery takes a node that no key leads to for one that is not reached.
+plant empty-leaf-given sph/tree/change_recover.c '/^static int is_reached(/,/^}/ s/^\t\treturn has < 0 || .*/\t\treturn 0;/' \
+	crash_step tree-first 'a pointer leads to'
+
+# Recovery gives back the pages that the tree leads to.
+plant reached-given sph/tree/change_recover.c '/^static int is_reached(/,/^}/ s/^\tint has = .*/&\
+	return 0;/' crash_step tree-split-leaf 'does not lead to a node'
 
 printf '%d faults planted, %d caught\n' "$planted" "$caught"
 test "$wrong" -eq 0

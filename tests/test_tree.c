@@ -303,6 +303,44 @@ START_TEST(damage_leads_nowhere)
 }
 END_TEST
 
+/* A page of which nothing is left, as holes of a file are. */
+START_TEST(a_lost_page_is_told)
+{
+	struct tree_model *m = small(512);
+	unsigned lost = 0, found = 0;
+	struct sph_tree_info info;
+	uint64_t value;
+	char *copy = aligned_alloc(64, 512), *before = malloc(512), *leaf;
+
+	for (unsigned i = 0; i < 2000; i++)
+		tree_model_step(m, 60);
+	ck_assert_int_eq(sph_tree_copy_node(&m->look, m->tree, NULL, copy), 0);
+	leaf = (char *)(uintptr_t)sph_view_child(copy, 0);
+	memcpy(before, leaf, 512);
+	memset(leaf, 0, 64);
+	for (unsigned i = 0; i < m->count; i++) {
+		int error = sph_tree_get(&m->look, m->tree, m->keys[i].key, &value);
+
+		ck_assert(error == (m->keys[i].there ? 0 : -ENOENT) || error == -EUCLEAN);
+		lost += error == -EUCLEAN;
+		found += error == 0;
+	}
+	ck_assert_uint_gt(lost, 0);
+	ck_assert_uint_gt(found, 0);
+	ck_assert_int_eq(sph_tree_insert(&m->use, m->tree, KEY(""), 1), -EUCLEAN);
+	ck_assert_int_eq(sph_tree_remove(&m->use, m->tree, KEY(""), &value), -EUCLEAN);
+	ck_assert_int_eq(sph_tree_count(&m->look, m->tree, &value), -EUCLEAN);
+	ck_assert_int_eq(sph_tree_is_empty(&m->look, m->tree), -EUCLEAN);
+	ck_assert_int_gt(sph_tree_check(&m->use, m->tree, NULL, NULL), 0);
+	memcpy(leaf, before, 512);
+	ck_assert_int_eq(sph_tree_info(&m->look, m->tree, &info), 0);
+	free(before);
+	free(copy);
+	tree_model_compare(m);
+	tree_model_free(m);
+}
+END_TEST
+
 /* --- beside a model */
 
 /* Filled, drained, filled, emptied in each order, loaded, changed, and emptied. */
@@ -359,6 +397,7 @@ int main(void)
 	tcase_add_test(c, load_is_all_or_nothing);
 	tcase_add_test(c, views_show_all_keys);
 	tcase_add_test(c, damage_leads_nowhere);
+	tcase_add_test(c, a_lost_page_is_told);
 	c = help_case(suite, "model");
 	tcase_add_checked_fixture(c, region_begin, region_end);
 	tcase_add_loop_test(c, random_changes_in_a_region, 0, TREE_KINDS * PAGES);

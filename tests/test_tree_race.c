@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include "sph/tree/node.h"
 #include "tree_churn.h"
 
 #define READERS 2U
@@ -125,6 +127,85 @@ START_TEST(one_of_many_inserts)
 }
 END_TEST
 
+/* --- words that name dead owners */
+
+static struct sph_key first_key(void)
+{
+	return (struct sph_key){ (const unsigned char *)"k", 1 };
+}
+
+/* The old value. */
+static uint64_t swap(struct sph_node *leaf, uint64_t value)
+{
+	struct sph_leaf_place place;
+
+	must(sph_leaf_find(leaf, 512, first_key(), sph_key_hash(first_key()), &place));
+	return sph_leaf_swap(leaf, 512, place.slot, value);
+}
+
+/* Dies with the word of the only leaf; the key has another value then. */
+static void die_holding(void *arg)
+{
+	struct sph_node *leaf = (struct sph_node *)(uintptr_t)sph_tree_root(churn->tree);
+	uint64_t was = *sph_node_word(leaf);
+	struct sph_hold h;
+	struct sas_use u;
+
+	(void)arg;
+	must(sas_use_begin(&u, churn->tree, SAS_USE_UPDATE) == 0);
+	must(sph_hold_take(&h, &u, sph_node_word(leaf), &leaf->version, was));
+	must(swap(leaf, 8) == 7);
+	raise(SIGKILL);
+}
+
+static struct sph_node *leaf_of_the_dead(void)
+{
+	struct sas_use u;
+
+	churn = mmap(NULL, sizeof *churn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	churn->tree = (void *)take(64 * KIB);
+	ck_assert_int_eq(sph_tree_format(churn->tree, 64 * KIB, 512, 0, SAS_RUNTIME_INDEX, SAS_RUNTIME_INDEXNODE, 0), 0);
+	ck_assert_int_eq(sas_use_begin(&u, churn->tree, SAS_USE_UPDATE), 0);
+	ck_assert_int_eq(sph_tree_insert(&u, churn->tree, first_key(), 7), 0);
+	sas_use_end(&u);
+	return (struct sph_node *)(uintptr_t)sph_tree_root(churn->tree);
+}
+
+/* A reader that has looked before the death does not take what the dead one changed for what was there. */
+START_TEST(versions_go_on_after_deaths)
+{
+	struct sph_node *leaf = leaf_of_the_dead();
+	uint64_t before = *sph_node_word(leaf), dead, value;
+	struct sph_hold h;
+	struct sas_look l;
+	struct sas_use u;
+
+	ck_assert_uint_eq(before & 1, 0);
+	for (int undo = 0; undo < 2; undo++) {
+		ck_assert_uint_eq(swap(leaf, 7), undo ? 8 : 7);
+		before = *sph_node_word(leaf);
+		help_dies(die_holding, NULL, SIGKILL);
+		ck_assert_int_eq(sas_look_begin(&l, churn->tree), 0);
+		/* Readers go by the word of the dead, and so do writers. */
+		ck_assert_int_eq(sph_tree_get(&l, churn->tree, first_key(), &value), 0);
+		ck_assert_uint_eq(value, 8);
+		ck_assert(sas_look_ok(&l, churn->tree));
+		dead = *sph_node_word(leaf);
+		ck_assert_uint_eq(dead & 1, 1);
+		ck_assert_int_eq(sas_use_begin(&u, churn->tree, SAS_USE_UPDATE), 0);
+		if (undo) {
+			ck_assert(sph_hold_take(&h, &u, sph_node_word(leaf), &leaf->version, dead));
+			sph_hold_undo(&h);
+		} else {
+			ck_assert_int_eq(sph_tree_replace(&u, churn->tree, first_key(), 8, &value), 0);
+		}
+		sas_use_end(&u);
+		ck_assert_uint_eq(*sph_node_word(leaf) & 1, 0);
+		ck_assert_uint_gt(*sph_node_word(leaf), before);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads on a tree");
@@ -133,5 +214,6 @@ int main(void)
 	tcase_add_checked_fixture(c, region_begin, region_end);
 	tcase_add_test(c, readers_meet_what_stays);
 	tcase_add_test(c, one_of_many_inserts);
+	help_add_death(c, versions_go_on_after_deaths);
 	return help_main(suite);
 }

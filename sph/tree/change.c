@@ -322,7 +322,7 @@ static unsigned wish_for(const struct sph_change *c, unsigned at, unsigned count
 	int last = 1, first = 1;
 
 	for (unsigned i = 0; i + 1 < c->path->depth; i++) {
-		last &= c->path->step[i].child == c->path->step[i].node->n.count;
+		last &= c->path->step[i].child == sph_inner_last(c->path->step[i].node, c->page);
 		first &= c->path->step[i].child == 0;
 	}
 	return last && at == count - 1 ? count - 1 : first && at == 0 ? 1 : count / 2;

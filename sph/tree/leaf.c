@@ -136,11 +136,15 @@ unsigned sph_leaf_count(const struct sph_node *leaf)
 
 unsigned sph_leaf_percent(const struct sph_node *leaf, size_t page)
 {
-	unsigned slots = leaf->n.count, full = slots ? sph_leaf_count(leaf) * 100 / slots : 0, heap;
+	unsigned full, heap;
+	struct form f;
 
-	if (leaf->n.width != SPH_VARIES || leaf->n.keys >= page)
+	if (!read_form(leaf, page, &f) || !f.slots)
+		return 0;
+	full = (unsigned)(sph_leaf_count(leaf) * 100 / f.slots);
+	if (f.width != SPH_VARIES || f.keys >= page)
 		return full;
-	heap = (unsigned)(leaf->n.heap * 100UL / (page - leaf->n.keys));
+	heap = (unsigned)(__atomic_load_n(&leaf->n.heap, __ATOMIC_RELAXED) * 100UL / (page - f.keys));
 	return full > heap ? full : heap;
 }
 

@@ -179,7 +179,7 @@ static inline int sph_leaf_is_small(const struct sph_node *leaf)
 	unsigned count = sph_leaf_count(leaf);
 
 	/* Not at each removal, where no neighbour has room. */
-	return count % 8 == 0 && count * 100 < leaf->n.count * SPH_SMALL;
+	return count % 8 == 0 && count * 100 < __atomic_load_n(&leaf->n.count, __ATOMIC_RELAXED) * SPH_SMALL;
 }
 
 /* An entry outside a node: of a leaf, or a separator with the child to the right of it. */

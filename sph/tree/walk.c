@@ -31,6 +31,14 @@ static inline void prefetch_inner(uint64_t address)
 	__builtin_prefetch((const char *)address + 64);
 }
 
+/* There was no word to go by. Where the holder has stayed as it was, it leads to a page that is no node of the tree any more. */
+static int lost_the_way(const SASBlockHeader *tree, const uint64_t *holder, uint64_t was, struct sph_node *node)
+{
+	uint64_t word = __atomic_load_n(sph_node_word(node), __ATOMIC_ACQUIRE);
+
+	return (word == 0 || word == SPH_WORD_OUTDATED) && sph_word_is(holder, was) ? leads_nowhere(tree, (uintptr_t)node) : 1;
+}
+
 /* One attempt. 0; 1: somebody was faster; -errno. */
 static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash,
 		       struct sph_path *path)
@@ -59,7 +67,9 @@ static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, str
 			return error;
 		s->node = (struct sph_node *)address;
 		word = sph_word_read(l, sph_node_word(s->node));
-		if (!word || !sph_word_is(holder, was))
+		if (!word)
+			return lost_the_way(tree, holder, was, s->node);
+		if (!sph_word_is(holder, was))
 			return 1;
 		s->word = word;
 		level = __atomic_load_n(&s->node->n.level, __ATOMIC_RELAXED);

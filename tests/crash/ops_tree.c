@@ -126,10 +126,16 @@ static int change(struct sas_use *u, SASBlockHeader *tree, enum what what, unsig
 
 /* --- preparing */
 
+static void expect(struct scene *s, const char *call, int error)
+{
+	errno = -error;
+	if (error)
+		scene_fail_call(s, call);
+}
+
 static void begin(struct scene *s, struct sas_use *u, SASBlockHeader *tree)
 {
-	if (sas_use_begin(u, tree, SAS_USE_UPDATE) != 0)
-		scene_fail_call(s, "sas_use_begin");
+	expect(s, "sas_use_begin", sas_use_begin(u, tree, SAS_USE_UPDATE));
 }
 
 /* The n-th change of all: first all keys come, then all go. */
@@ -194,8 +200,7 @@ static unsigned rehearse(struct scene *s, const struct form *f, struct plan *p)
 
 		owners_of(tree, before);
 		sph_tree_info(&l, tree, &p->before);
-		if (change(&u, tree, what, number) != 0)
-			scene_fail_call(s, "a change in the rehearsal");
+		expect(s, "a change in the rehearsal", change(&u, tree, what, number));
 		sph_tree_info(&l, tree, &p->after);
 		p->number = number;
 		if (what == wanted && is_of_form(f, &p->before, &p->after, pages_taken(tree, before)))
@@ -229,8 +234,7 @@ void tree_prepare(struct scene *s, SASRegion_t region)
 	for (unsigned n = 0; n < changes; n++) {
 		enum what what = nth_change(f, n, &number);
 
-		if (change(&u, tree, what, number) != 0)
-			scene_fail_call(s, "a change in the preparation");
+		expect(s, "a change in the preparation", change(&u, tree, what, number));
 		note(p, what, number);
 	}
 	/* What is there already is replaced. */
@@ -263,8 +267,7 @@ void tree_run(struct scene *s, const char *path, SASRegion_t region)
 	(void)path;
 	(void)region;
 	begin(s, &u, tree_of(s));
-	if (sas_use_result(&u, change(&u, tree_of(s), (enum what)p->what, (unsigned)p->number)) != 0)
-		scene_fail_call(s, "the change of the tree");
+	expect(s, "the change of the tree", sas_use_result(&u, change(&u, tree_of(s), (enum what)p->what, (unsigned)p->number)));
 }
 
 /* A key beside the one that somebody else may be changing comes and goes. */
@@ -279,11 +282,9 @@ void tree_peer(struct scene *s, SASRegion_t region)
 	(void)region;
 	begin(s, &u, tree_of(s));
 	error = sph_tree_insert(&u, tree_of(s), key, 5);
-	/* What is loaded beside is not beside it then. */
 	if (error == 0)
 		error = sph_tree_remove(&u, tree_of(s), key, &value);
-	if (sas_use_result(&u, error) != 0)
-		scene_fail_call(s, "a change of the peer");
+	expect(s, "a change of the peer", sas_use_result(&u, error));
 	if (sas_look_begin(&l, tree_of(s)) != 0 || sph_tree_get(&l, tree_of(s), key, &value) != -ENOENT || !sas_look_ok(&l, tree_of(s)))
 		scene_fail(s, "what the peer has removed is there");
 }
@@ -313,8 +314,7 @@ static int compare(struct scene *s, struct sas_look *l)
 
 	for (unsigned n = 0; n < KEYS; n++) {
 		error = sph_tree_get(l, tree_of(s), key_of(n, &bytes), &value);
-		if (error && error != -ENOENT)
-			scene_fail_call(s, "sph_tree_get");
+		expect(s, "sph_tree_get", error == -ENOENT ? 0 : error);
 		value = error ? 0 : value;
 		if (met == 0 && value != value_to_be(p, n, 0))
 			after = 1;
@@ -341,23 +341,22 @@ static int is_shape(const struct sph_tree_info *a, const struct sph_tree_info *b
 
 static void tell_problem(const void *node, const char *what, void *arg)
 {
-	struct scene *s = arg;
+	char *text = arg;
 
-	if (!s->sentence[0])
-		snprintf(s->sentence, sizeof s->sentence, "the tree: node %p: %s", node, what);
+	if (!text[0])
+		snprintf(text, 128, "node %p: %s", node, what);
 }
 
 static void check(struct scene *s, struct sas_use *u, const char *when)
 {
 	SASBlockHeader *tree = tree_of(s);
+	char text[128] = "";
 	struct sph_tree_info info;
 	struct sas_look l;
-	long problems;
+	long problems = sph_tree_check(u, tree, tell_problem, text);
 
-	s->sentence[0] = 0;
-	problems = sph_tree_check(u, tree, tell_problem, s);
 	if (problems)
-		scene_fail(s, "%s the check of the tree gives %ld: %.200s", when, problems, s->sentence);
+		scene_fail(s, "%s the check of the tree gives %ld; the first: %s", when, problems, text);
 	if (sas_look_begin_unlocked(&l, tree) != 0 || sph_tree_info(&l, tree, &info) != 0)
 		scene_fail_call(s, "sph_tree_info");
 	if (info.in_transit || info.leaves + info.inner + info.free_pages != sph_pages(tree)->count)
@@ -378,7 +377,7 @@ static void expect_empty(struct scene *s, SASBlockHeader *tree)
 			   info.inner);
 }
 
-/* All that is there goes; then no page is in use. And all comes again. */
+/* All that is there goes, before pages have been recovered or after, and comes again: no page is lost. */
 static void go_on(struct scene *s, int checked_first)
 {
 	SASBlockHeader *tree = tree_of(s);
@@ -391,14 +390,12 @@ static void go_on(struct scene *s, int checked_first)
 	for (unsigned i = 0; i < KEYS; i++) {
 		int error = sph_tree_remove(&u, tree, key_of(i * 611 % KEYS, &bytes), &old);
 
-		if (error && error != -ENOENT)
-			scene_fail_call(s, "sph_tree_remove");
+		expect(s, "sph_tree_remove", error == -ENOENT ? 0 : error);
 	}
 	expect_empty(s, tree);
 	check(s, &u, "of an empty tree");
 	for (unsigned i = 0; i < KEYS; i++)
-		if (change(&u, tree, INSERT, i * 367 % KEYS) != 0)
-			scene_fail_call(s, "sph_tree_insert");
+		expect(s, "sph_tree_insert", change(&u, tree, INSERT, i * 367 % KEYS));
 	check(s, &u, "of a tree filled again");
 	sas_use_end(&u);
 }
@@ -436,7 +433,7 @@ int tree_judge(struct scene *s, SASRegion_t region)
 	far = form_reached(s, &l, compare(s, &l));
 	if (!sas_look_ok(&l, tree_of(s)))
 		scene_fail(s, "somebody holds the lock of the tree");
-	/* Each judging process does this once: before recovery has been asked for, and after. */
+	/* The last thing that each judging process asks for. */
 	if (times++)
 		go_on(s, s->words[2]++ & 1);
 	return far;
