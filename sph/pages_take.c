@@ -217,7 +217,8 @@ void *sph_pages_take(struct sas_use *u, SASBlockHeader *main, const void *near, 
 	if (!page && !*error && sph_pages(main)->expanding)
 		page = take_growing(u, main, error);
 	refused = *error;
-	if (page || (refused && refused != -ENOSPC))
+	/* Also where the region has no addresses left for a block. */
+	if (page || (refused && refused != -ENOSPC && refused != -ENOMEM))
 		return page;
 	page = take_any(u, main, error);
 	if (!page && !*error)

@@ -30,7 +30,7 @@
  *   a leaf         entries whose bits are set count, the others do not; there is nothing else to mend; its version goes on.
  *   an inner node  one pointer has been stored, or not.
  * New pages that were never published, and old ones that were not yet given back, are in transit, and belong to nobody whom the
- * tree does not reach from the root: sph_pages_reclaim(), when the tree is about to grow, and in a check.
+ * tree does not reach from the root: the next change of nodes sees to them, and a check.
  *
  * Locks: the words of nodes; none of the runtime's is taken under them. Multi-host: the object's address lock covers all.
  */
@@ -67,7 +67,7 @@ uint64_t sph_tree_changes(const SASBlockHeader *tree);
 /* 1, 0, -errno. */
 int sph_tree_is_empty(struct sas_look *l, const SASBlockHeader *tree);
 
-/* --- writers: under any use. -ENOSPC leaves the tree as it was. */
+/* --- writers: under any use. -ENOSPC, and -ENOMEM (of the region: no addresses; of this process: no memory), leave the tree as it was. */
 /* -EEXIST; -ENAMETOOLONG; -ENOSPC. */
 int sph_tree_insert(struct sas_use *u, SASBlockHeader *tree, struct sph_key key, uint64_t value);
 /* -ENOENT. */

@@ -90,6 +90,9 @@ static int make_two_inner(struct sph_change *c, unsigned level, uint64_t leftmos
 		cut = count - 2;
 	while (cut > 1 && !sph_change_fits(c, sph_inner_size(separators, cut), 100))
 		cut--;
+	/* A separator that breaks what the others begin with in common is the first or the last one, and stands alone then. So this holds. */
+	if (!sph_change_fits(c, sph_inner_size(separators + cut + 1, count - cut - 1), 100))
+		return sas_service_fail(EUCLEAN, "the tree %p: %u separators of a node do not go into two", (void *)c->tree, count);
 	row->count = 2;
 	row->separator = separators[cut].key;
 	error = sph_change_make_inner(c, level, leftmost, separators, cut, &row->node[0]);
@@ -479,8 +482,12 @@ static int try_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key ke
 	if (sph_walk(&look, tree, key, SPH_AT, 0, &path) < 0 || !path.depth)
 		return 0;
 	s = &path.step[path.depth - 1];
-	if (!sph_leaf_is_small(s->node) || sph_change_begin(&c, u, tree, &path))
+	if (!sph_leaf_is_small(s->node))
 		return 0;
+	if (sph_change_begin(&c, u, tree, &path)) {
+		sph_change_recover(u, tree);
+		return 1;
+	}
 	if (sph_change_hold(&c, s->node, s->word))
 		return sph_change_undo(&c, 1);
 	return shrink(&c, s->node);

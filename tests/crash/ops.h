@@ -30,6 +30,7 @@ struct op {
 	void (*begin)(struct scene *s, SASRegion_t region);     /* joined again: before what is watched */
 	void (*run)(struct scene *s, const char *path, SASRegion_t region);
 	int (*judge)(struct scene *s, SASRegion_t region);
+	void (*peer)(struct scene *s, SASRegion_t region);      /* NULL, or a call of a peer on what the operation changes */
 	int done;               /* what the judge says of the end */
 	const char *of;
 };
@@ -110,5 +111,11 @@ void word_give_small(struct scene *s, const char *path, SASRegion_t region);
 void word_give_large(struct scene *s, const char *path, SASRegion_t region);
 int judge_word_taken(struct scene *s, SASRegion_t region);
 int judge_word_given(struct scene *s, SASRegion_t region);
+/* --- ops_tree.c: trees; the operation's name says what happens to the nodes */
+void tree_prepare(struct scene *s, SASRegion_t region);
+void tree_begin(struct scene *s, SASRegion_t region);
+void tree_run(struct scene *s, const char *path, SASRegion_t region);
+void tree_peer(struct scene *s, SASRegion_t region);
+int tree_judge(struct scene *s, SASRegion_t region);
 
 #endif

@@ -62,6 +62,11 @@ static int call(struct scene *s, SASRegion_t region)
 	    !(errno == ESTALE && (s->op->flags & OP_ENDS)))
 		scene_fail_call(s, "SASRegionListBlocks of the peer");
 	note_call(s, began);
+	if (s->op->peer) {
+		began = now();
+		s->op->peer(s, region);
+		note_call(s, began);
+	}
 	return 0;
 }
 
