@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_fuzz_inspect.c - whatever bytes a region's files hold, looking at them and joining ends well: fuzz/region.h
- * says what that means. First the corpus, which holds what once went wrong; then inputs that are drawn.
+ * says what that means. The same of objects, with another harness behind that header: fuzz/objects.c. First the corpus, which holds what once went wrong; then inputs that are drawn.
  *
  * SAS_FUZZ_ROUNDS and SAS_FUZZ_SEED choose how many and where to begin; a failure prints what to set to see it
  * again. `make fuzz' goes on from here, led by what the inputs reach.
@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 #include "fuzz/region.h"
 #include "sandbox.h"
 
+#ifndef CORPUS
+#define CORPUS "corpus"
+#endif
 #define MOST 4096
 #define CHANGES 8
 #define SECONDS 20              /* that one input may take */
@@ -119,7 +123,7 @@ static unsigned run_corpus(void)
 	char path[4200];
 	DIR *d;
 
-	snprintf(path, sizeof path, "%s/tests/fuzz/corpus", top ? top : SOURCE);
+	snprintf(path, sizeof path, "%s/tests/fuzz/" CORPUS, top ? top : SOURCE);
 	d = opendir(path);
 	if (!d) {
 		perror(path);
@@ -137,7 +141,7 @@ static unsigned run_corpus(void)
 static void tell(void)
 {
 	char text[400];
-	int size = snprintf(text, sizeof text, "test_fuzz_inspect: %s\n", current);
+	int size = snprintf(text, sizeof text, "%s: %s\n", program_invocation_short_name, current);
 
 	if (write(STDERR_FILENO, text, (size_t)size) < 0)
 		_exit(98);

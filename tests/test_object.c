@@ -317,8 +317,11 @@ START_TEST(damaged_blocks_of_pages_are_told)
 	damage(o.compound, AT(expansions), count + 1, "listed as expansion");
 	damage(o.compound, AT(listed[1]), 0, "listed as expansion");
 	damage(o.compound, AT(listed[1]), third, "listed twice");
+	damage(o.compound, AT(listed[1]), (uint64_t)o.compound, "listed as expansion");
 	damage(o.compound, AT(listed[1]), (uint64_t)o.heap, "its header says something else");
-	damage(o.compound, AT(listed[count]), (uint64_t)o.compound + 4096, "next expansion");
+	damage(o.compound, AT(listed[count]), (uint64_t)o.compound + 4096, "no block of");
+	damage(o.compound, AT(listed[count]), (uint64_t)o.heap, "an object of its own");
+	damage(o.compound, AT(further), (uint64_t)o.space, "has no header that says so");
 	damage(o.compound, AT(further), (uint64_t)o.plain, "lists further expansions");
 	damage(second, BASE, (uint64_t)o.index, "its header says something else");
 	damage(second, TYPE, SAS_RUNTIME_INDEX, "its header says something else");
@@ -359,6 +362,7 @@ START_TEST(damaged_trees_are_told)
 		damage(root, SPECIAL, 98765432, "does not lead to a node");
 		damage(root, TYPE, SAS_RUNTIME_SIMPLEHEAP, "does not lead to a node");
 		damage(root, 64, 0, "a free page");
+		damage(root, 64, 0x8000000000000001, "no note of a change");
 		damage(root, 128, at, "");                              /* a circle */
 		damage(root, 136, child, "");                           /* twice */
 		damage(root, 128, 0, "does not lead to a node");

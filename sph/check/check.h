@@ -15,6 +15,7 @@
 #include "sph/tree.h"
 
 #define SPH_CHECK_TOLD 20U              /* problems of one object that are told */
+#define SPH_CHECK_VERSIONS (1UL << 60)  /* no node lives to see more; a count that ends makes its readers wait for ever */
 
 struct sph_object {
 	SASObjectInfo info;

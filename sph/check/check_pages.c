@@ -36,8 +36,8 @@ static int check_expansion(struct sph_check *c, struct sph_object *o, const stru
 	const SASBlockInfo *block = sph_image_block(&c->image, address);
 	int error;
 
-	if (!block || (uint64_t)block->address != address || block->size != main->blockSize) {
-		sph_check_tell(c, o, address, "it is listed as expansion %lu, and is no block of %zu bytes", n, main->blockSize);
+	if (!block || (uint64_t)block->address != address || block->size != main->blockSize || address == (uint64_t)main->baseBlock) {
+		sph_check_tell(c, o, address, "it is listed as expansion %lu, and is no further block of %zu bytes", n, main->blockSize);
 		return 1;
 	}
 	error = sph_check_read(c, o, address, &copy, sizeof copy);
@@ -57,7 +57,7 @@ static int check_list(struct sph_check *c, struct sph_object *o, const struct sp
 	const SASBlockHeader *main = &b->main.header;
 	uint64_t further = sph_pages(main)->further;
 	const SASBlockInfo *block = further ? sph_image_block(&c->image, further) : NULL;
-	SASBlockHeader header;
+	struct { SASBlockHeader header; uint64_t space; } copy;
 	int error;
 
 	if (!further || (!block && c->image.intents && sph_pages(main)->expansions <= SPH_PAGES_LISTED))
@@ -66,11 +66,15 @@ static int check_list(struct sph_check *c, struct sph_object *o, const struct sp
 		sph_check_tell(c, o, further, "it lists further expansions, and is no block of %zu bytes", main->blockSize);
 		return 1;
 	}
-	sph_check_part(c, further, o);
-	error = sph_check_read(c, o, further, &header, sizeof header);
-	if (error || SOMSASCheckBlockSigAndTypeAndSubtype(&header, SAS_RUNTIME_SIMPLESPACE))
+	error = sph_check_read(c, o, further, &copy, sizeof copy);
+	if (error)
 		return error;
-	if (sph_pages(main)->expansions > SPH_PAGES_LISTED)
+	/* A space of no bytes, which a program's own never is; or a death came before that was written. */
+	if (SOMSASCheckBlockSigAndTypeAndSubtype(&copy.header, SAS_RUNTIME_SIMPLESPACE) && copy.space == 0) {
+		sph_check_part(c, further, o);
+		return 0;
+	}
+	if (sph_pages(main)->expansions > SPH_PAGES_LISTED || SOMSASCheckBlockSig(&copy.header))
 		sph_check_tell(c, o, further, "it lists further expansions, and has no header that says so");
 	else
 		o->info.toRecover++;
@@ -96,18 +100,28 @@ static int read_entry(struct sph_check *c, struct sph_object *o, const struct sp
 static int check_next(struct sph_check *c, struct sph_object *o, const struct sph_blocks *b, int has_list, uint64_t n)
 {
 	const SASBlockInfo *block;
+	SASBlockHeader header;
 	uint64_t entry;
 	int error = read_entry(c, o, b, has_list, n, &entry);
 
 	if (error || entry == 0)
 		return error < 0 ? error : 0;
 	block = sph_image_block(&c->image, entry);
-	if (block && (uint64_t)block->address == entry && block->size == b->main.header.blockSize) {
-		sph_check_part(c, entry, o);
-		o->info.toRecover++;
-	} else if (!c->image.intents) {
-		sph_check_tell(c, o, entry, "it is noted as the next expansion, and is no block of %zu bytes", b->main.header.blockSize);
+	if (!block || (uint64_t)block->address != entry || block->size != b->main.header.blockSize) {
+		if (!c->image.intents)
+			sph_check_tell(c, o, entry, "it is noted as the next expansion, and is no block of %zu bytes",
+				       b->main.header.blockSize);
+		return 0;
 	}
+	error = sph_check_read(c, o, entry, &header, sizeof header);
+	if (error)
+		return error < 0 ? error : 0;
+	if (SOMSASCheckBlockSig(&header) && header.baseBlock != b->main.header.baseBlock) {
+		sph_check_tell(c, o, entry, "it is noted as the next expansion, and is an object of its own");
+		return 0;
+	}
+	sph_check_part(c, entry, o);
+	o->info.toRecover++;
 	return 0;
 }
 
@@ -206,6 +220,8 @@ int sph_check_page(struct sph_check *c, struct sph_object *o, uint64_t page, SAS
 		o->info.toRecover++;
 	else if (*owner > SPH_PAGE_USED)
 		sph_check_tell(c, o, page, "a page is neither free nor in use: its owner is %#lx", *owner);
+	if (copy.page.version > SPH_CHECK_VERSIONS)
+		sph_check_tell(c, o, page, "a page has had %lu versions", copy.page.version);
 	return 0;
 }
 

@@ -19,6 +19,7 @@ struct tree {
 	struct sph_object *o;
 	struct sph_blocks blocks;       /* begins with a copy of the header page */
 	sas_type_t node;
+	unsigned changes;               /* that are noted: what they have in transit is found by that */
 	unsigned char again[SPH_LARGEST];
 };
 
@@ -109,13 +110,16 @@ static int open_tree(struct tree *t, struct sph_check *c, struct sph_object *o, 
 	if (error)
 		return error;
 	if (m->page_size != t->blocks.page_size || m->node_type != t->node || m->word == SPH_WORD_OUTDATED ||
+	    m->version > SPH_CHECK_VERSIONS ||
 	    (!(m->word & 1) && m->word != m->version << 1)) {
 		sph_check_tell(c, o, p->address, "its header does not say where the tree begins");
 		return 1;
 	}
 	o->info.toRecover += m->word & 1;
+	t->changes = 0;
 	for (size_t i = 0; i < sizeof m->changing / sizeof *m->changing; i++)
-		o->info.toRecover += m->changing[i] != 0;
+		t->changes += m->changing[i] != 0;
+	o->info.toRecover += t->changes;
 	return 0;
 }
 
@@ -138,6 +142,8 @@ int sph_check_tree(struct sph_check *c, struct sph_object *o, const struct sph_p
 	if (!result) {
 		from = source_of(t);
 		result = sph_tree_survey(&from, &info, tell_problem, t);
+		if (result >= 0 && info.in_transit && !t->changes)
+			sph_check_tell(c, o, p->address, "%lu pages are in transit, and there is no note of a change", info.in_transit);
 	}
 	free_tree(t);
 	return result < 0 ? (int)result : 0;

@@ -9,7 +9,7 @@ cd "$top_srcdir" || exit 99
 {
 	ls configure.ac Makefile.am bootstrap quickstart run-tests .ci/run build-aux/setup.sh
 	ls ./*.in | grep -v -e Makefile.in -e config.h.in -e '\.pc\.in$'
-	find sas sph include utils man tests bench examples doc -type f ! -name '*.md' ! -name '*.txt' ! -name '*.svg' ! -name '.*' ! -path '*/corpus/*'
+	find sas sph include utils man tests bench examples doc -type f ! -name '*.md' ! -name '*.txt' ! -name '*.svg' ! -name '.*' ! -path '*/corpus/*' ! -path '*/corpus-objects/*'
 } 2> /dev/null | sed 's,^\./,,' | sort -u > "$work/files"
 
 while read -r file; do
