@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include "node.h"
 
 /* --- the tree */
@@ -113,6 +114,25 @@ static int hold_leaf(const struct sas_use *u, const struct sph_path *path, struc
 	return sph_hold_take(h, u, sph_node_word(s->node), &s->node->version, s->word);
 }
 
+/*
+ * The leaf is held, so the tree has it. If who has made it died before saying so, that is said now: by its keys alone is it told from a page
+ * that nobody reaches (is_reached()), and the last one is about to go. 0: somebody else is seeing to it, and the leaf is not held any more.
+ */
+static int settle_leaf(const struct sas_use *u, const struct sph_path *path, struct sph_hold *h)
+{
+	uint64_t *word = &sph_page(path->step[path->depth - 1].node)->owner, owner = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	uint64_t token = owner & ~SPH_PAGE_IN_TRANSIT;
+
+	if (owner == SPH_PAGE_USED)
+		return 1;
+	if ((token == u->token || !u->region || !sas_owner_lives(u->region, token)) &&
+	    __atomic_compare_exchange_n(word, &owner, SPH_PAGE_USED, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return 1;
+	sph_hold_undo(h);
+	sched_yield();
+	return 0;
+}
+
 static int is_too_long(const SASBlockHeader *tree, struct sph_key key)
 {
 	size_t longest = sph_tree_longest(tree);
@@ -203,7 +223,7 @@ int sph_tree_remove(struct sas_use *u, SASBlockHeader *tree, struct sph_key key,
 			return found < 0 ? found : -ENOENT;
 		if (!found && is_as_read(&path))
 			return -ENOENT;
-	} while (!found || !hold_leaf(u, &path, &h));
+	} while (!found || !hold_leaf(u, &path, &h) || !settle_leaf(u, &path, &h));
 	*old = place.value;
 	sph_leaf_drop(path.step[path.depth - 1].node, place.slot);
 	small = sph_leaf_is_small(path.step[path.depth - 1].node);
