@@ -53,6 +53,7 @@ scene_sasphere_check()
 scene_sasphere_check_2() { printf x | dd of="$work/srv/graph/SAS00002.DAT" bs=1 seek=2097172 conv=notrunc status=none; }
 scene_sasphere_cp() { graph; begin "$work/srv/graph" 4096 4194304; end_scene; }
 scene_sasphere_cp_2() { rm -r "$work/backup/graph"; begin "$work/srv/graph"; }
+scene_sasphere_ctx() { create "$work/srv/images"; SASSTOREPATH=$work/srv/images "$top_builddir/examples/context" > said; }
 scene_sasphere_doctor() { graph; }
 scene_sasphere_info() { graph; begin "$work/srv/graph" 4096 4194304; }
 scene_sasphere_locks() { graph; begin "$work/srv/graph" 4096 w:0x100000; wait_for "$work/srv/graph" r:0x100000; }
