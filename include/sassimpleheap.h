@@ -5,7 +5,7 @@
  *
  * A handle is the address of the block. The plain calls take the address lock of the heap: WRITE, queries READ; the NoLock
  * ones leave it to the program that calls on one heap exclude each other. Blocks of the type SAS_SIMPLEHEAP_TYPE are heaps,
- * whatever their subtype, but for the nodes of trees. Calls that fail change nothing, set errno and leave a sentence. EINVAL: a
+ * whatever their subtype, but for the nodes of trees and contexts. Calls that fail change nothing, set errno and leave a sentence. EINVAL: a
  * bad argument, or no simple heap; EUCLEAN: its free ranges were written into; errors of SASLockTake() where the lock is taken.
  */
 #ifndef SASPHERE_SASSIMPLEHEAP_H

@@ -14,6 +14,10 @@ int sph_block_has_list(const SASBlockHeader *header);
 /* Under a use of the block. -EINVAL, -ENOSPC, -EUCLEAN. */
 int sph_block_take(const struct sas_use *u, SASBlockHeader *header, size_t size, void **range);
 int sph_block_give(const struct sas_use *u, SASBlockHeader *header, void *range, size_t size);
+/* The range that sph_block_take() would give. */
+int sph_block_find(const struct sas_use *u, SASBlockHeader *header, size_t size, void **range);
+/* 1: this byte is free; 0; -errno. */
+int sph_block_has(const struct sas_use *u, SASBlockHeader *header, const void *byte);
 int sph_block_total(const struct sas_use *u, SASBlockHeader *header, struct sph_free_totals *totals);
 
 /* --- near.c: as SASNearAlloc() and SASNearDealloc(), with this kind of use */

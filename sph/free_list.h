@@ -24,8 +24,12 @@ struct sph_free_totals {
 
 /* Sizes are rounded up to nodeAlign. -ENOSPC: no range is large enough. */
 int sph_free_take(const struct sph_free_list *list, node_size_t size, void **range);
+/* What sph_free_take() would give. */
+int sph_free_find(const struct sph_free_list *list, node_size_t size, void **range);
 /* -EINVAL: some of it is free already, or outside the bounds. */
 int sph_free_give(const struct sph_free_list *list, void *range, node_size_t size);
+/* 1: this byte lies in a free range; 0. */
+int sph_free_has(const struct sph_free_list *list, const void *byte);
 int sph_free_total(const struct sph_free_list *list, struct sph_free_totals *totals);
 
 /* 0: there is no such size. */

@@ -129,17 +129,32 @@ static int take_front(const struct sph_free_list *list, FreeNode **link, node_si
 	return 0;
 }
 
+/* *size: rounded up. */
+static int find_range(const struct sph_free_list *list, node_size_t *size, FreeNode ***fit)
+{
+	if (*size == 0)
+		return sas_service_fail(EINVAL, "a range of 0 bytes");
+	*size = sph_free_round(*size);
+	if (*size == 0)
+		return sas_service_fail(ENOSPC, "no free range of that size in the list");
+	return find_fit(list, *size, fit);
+}
+
+int sph_free_find(const struct sph_free_list *list, node_size_t size, void **range)
+{
+	FreeNode **fit = NULL;
+	int error = find_range(list, &size, &fit);
+
+	if (error == 0)
+		*range = *fit;
+	return error;
+}
+
 int sph_free_take(const struct sph_free_list *list, node_size_t size, void **range)
 {
 	FreeNode **fit = NULL;
-	int error;
+	int error = find_range(list, &size, &fit);
 
-	if (size == 0)
-		return sas_service_fail(EINVAL, "a range of 0 bytes");
-	size = sph_free_round(size);
-	if (size == 0)
-		return sas_service_fail(ENOSPC, "no free range of that size in the list");
-	error = find_fit(list, size, &fit);
 	if (error != 0)
 		return error;
 	*range = *fit;
@@ -232,6 +247,14 @@ int sph_free_give(const struct sph_free_list *list, void *range, node_size_t siz
 	else
 		link_range(node, size, &place);
 	return 0;
+}
+
+int sph_free_has(const struct sph_free_list *list, const void *byte)
+{
+	struct place place = {0};
+	int error = find_place(list, (uintptr_t)byte, &place);
+
+	return error != 0 ? error : place.below != NULL && end_of(place.below) > (uintptr_t)byte;
 }
 
 int sph_free_total(const struct sph_free_list *list, struct sph_free_totals *totals)

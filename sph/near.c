@@ -40,6 +40,20 @@ int sph_block_take(const struct sas_use *u, SASBlockHeader *header, size_t size,
 	return sph_free_take(&list, size, range);
 }
 
+int sph_block_find(const struct sas_use *u, SASBlockHeader *header, size_t size, void **range)
+{
+	struct sph_free_list list = list_of(u, header);
+
+	return sph_free_find(&list, size, range);
+}
+
+int sph_block_has(const struct sas_use *u, SASBlockHeader *header, const void *byte)
+{
+	struct sph_free_list list = list_of(u, header);
+
+	return sph_free_has(&list, byte);
+}
+
 int sph_block_give(const struct sas_use *u, SASBlockHeader *header, void *range, size_t size)
 {
 	struct sph_free_list list = list_of(u, header);

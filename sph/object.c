@@ -22,9 +22,12 @@ int sph_object_is(const SASBlockHeader *header, const struct sph_kind *kind)
 
 	if (!SOMSASCheckBlockSigAndType(header, kind->type))
 		return 0;
-	/* The nodes of trees have the type of heaps; nothing can be taken from them. */
-	return (kind->type & SAS_TYPE_MASK) != SAS_SIMPLEHEAP_TYPE ||
-	       (subtype != SAS_STRINGBTREENODE_SUBTYPE && subtype != SAS_INDEXNODE_SUBTYPE);
+	if ((kind->type & SAS_TYPE_MASK) != SAS_SIMPLEHEAP_TYPE)
+		return 1;
+	if (kind->type == SAS_RUNTIME_CONTEXT)
+		return subtype == SAS_CONTEXT_SUBTYPE;
+	/* The nodes of trees have the type of heaps, and nothing can be taken from them; nor behind the back of a context. */
+	return subtype != SAS_STRINGBTREENODE_SUBTYPE && subtype != SAS_INDEXNODE_SUBTYPE && subtype != SAS_CONTEXT_SUBTYPE;
 }
 
 static int refuse(const void *object, const struct sph_kind *kind)

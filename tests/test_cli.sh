@@ -289,6 +289,56 @@ poke objects/SAS00000.DAT $(((object + 64 + 7) % 2097152))
 addr -o use "$((object + 5000))"; expect 0 'addr in a broken space' <<< broken
 rm -rf objects made
 
+# --- names: an image, as an example leaves it
+
+mkdir images
+SASSTOREPATH=images SAS_BASE=0x565900000000 SAS_REGION_SIZE=64M SAS_SEGMENT_SIZE=8M "$top_builddir/examples/context" > made ||
+	complain "examples/context: $(cat made)"
+image=$(sed -n 's/^Image at \(0x[0-9a-f]*\),.*/\1/p' made)
+root=$(sed -n 's/^Made the context at \(0x[0-9a-f]*\)\.$/\1/p' made)
+ctx() { "$tool" ctx -p images "$@" > said 2>&1; status=$?; sed -i 's/  */ /g; s/ $//' said; }
+segments_of() { (cd "$1" && stat -c '%n %s %b %a %u %g %y %z' -- SAS*.DAT && sha256sum -- SAS*.DAT) | sha256sum; }
+before=$(segments_of images)
+ctx ls; expect 0 'ctx ls' <<TEXT
+NAME ADDRESS TYPE SIZE
+my_image_buffer $image block 4M
+newest $image block 4M
+TEXT
+ctx -no NAME get "$image"; expect 0 'ctx get of an address' < <(printf '%s\n' my_image_buffer newest)
+ctx -no ADDRESS get newest; expect 0 'ctx get of a name' <<< "$image"
+ctx get oldest; expect 1 'ctx get of nothing' <<< 'sasphere ctx: oldest: no such name'
+ctx get 0x4242; expect 1 'ctx get of an unnamed address' <<< 'sasphere ctx: 0x4242: has no name'
+ctx ls newest; expect 1 'ctx ls of a block' <<< 'sasphere ctx: newest: is no context'
+run addr -p images -no NAME,TYPE "$image"; expect_like 0 '^my_image_buffer' 'addr: a name'
+test "$(segments_of images)" = "$before" || complain "looking at names changed a segment"
+ctx add a/b/c "$image"; expect 0 'ctx add' < /dev/null
+ctx add a/up "$root"; expect 0 'ctx add of a circle' < /dev/null
+ctx add a/b/c 1; expect 1 'ctx add twice' <<< 'sasphere ctx: a/b/c: exists'
+ctx add a/b/c/d 1; expect_like 1 'names no context' 'ctx add below a block'
+ctx add a/d zz; expect_like 2 '^sasphere ctx: not an address: zz$' 'ctx add of a word'
+ctx -no NAME,TYPE tree; expect 0 'ctx tree' <<TEXT
+a context
+a/b context
+a/b/c block
+a/up context
+my_image_buffer block
+newest block
+TEXT
+ctx -no NAME ls a/up/a/b; expect 0 'ctx ls through a circle' <<< c
+ctx -Jo NAME,SIZE -b ls a/b; expect_like 0 '"size": 4194304' 'ctx as JSON'
+run addr -p images -no NAME "$root"; expect 0 'addr: a name in a nested context' <<< a/up
+ctx rm a; expect_like 1 'with --force its name goes' 'ctx rm of a context with names'
+ctx rm a/b/c; expect 0 'ctx rm' < /dev/null
+ctx rm a/b/c; expect 1 'ctx rm twice' <<< 'sasphere ctx: a/b/c: no such name'
+ctx -f rm a; expect 0 'ctx rm --force' < /dev/null
+ctx -no NAME tree; expect 0 'ctx tree at the end' < <(printf '%s\n' my_image_buffer newest)
+ctx; expect_like 2 '^sasphere ctx: no operation$' 'ctx without an operation'
+ctx what; expect_like 2 'there is no such operation: what' 'ctx of a wrong operation'
+ctx get; expect_like 2 'get: too few operands' 'ctx with too few operands'
+run ctx -p store ls; expect_like 1 'the finder leads to no context$' 'ctx where there is none'
+run check images; expect 0 'check of named things' <<< 'images: good'
+rm -rf images made
+
 # --- looking changes nothing
 
 before=$(fingerprint store)

@@ -79,6 +79,17 @@ for object in heap stack space near; do
 	esac
 done
 
+mkdir "$work/images" || exit 99
+draw() { SASSTOREPATH=$work/images "$top_builddir/examples/context" > "$work/context" 2>&1 ||
+	{ echo "FAIL: context ended with status $?"; failed=1; }; }
+draw
+expect "$work/context" "Made the context at 0x[0-9a-f]*\."
+expect "$work/context" "Image at 0x[0-9a-f]*, drawn 1 times; it is called \"my_image_buffer\"\."
+image=$(sed -n 's/^Image at \(0x[0-9a-f]*\),.*/\1/p' "$work/context")
+draw
+expect "$work/context" "The finder leads to the context at 0x[0-9a-f]*\."
+expect "$work/context" "Image at $image, drawn 2 times; it is called \"my_image_buffer\"\."
+
 # Measurements of several at once, and of runs before.
 mkdir "$work/measured" || exit 99
 measure() { SASSTOREPATH=$work/measured "$top_builddir/examples/index" "$@"; }

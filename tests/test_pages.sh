@@ -56,6 +56,7 @@ scene_sasphere_check_3() { rm -r "$work/srv/graph"; graph; objects "$work/srv/gr
 scene_sasphere_check_4() { printf pZ | dd of="$work/srv/graph/SAS00000.DAT" bs=1 seek=1065024 conv=notrunc status=none; }
 scene_sasphere_cp() { graph; begin "$work/srv/graph" 4096 4194304; end_scene; }
 scene_sasphere_cp_2() { rm -r "$work/backup/graph"; begin "$work/srv/graph"; }
+scene_sasphere_ctx() { create "$work/srv/images"; SASSTOREPATH=$work/srv/images "$top_builddir/examples/context" > said; }
 scene_sasphere_doctor() { graph; }
 scene_sasphere_index() { graph; objects "$work/srv/graph"; }
 scene_sasphere_info() { graph; begin "$work/srv/graph" 4096 4194304; }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "names.h"
 #include "sasalloc.h"
 #include "sasinspect.h"
 #include "tool.h"
@@ -23,7 +24,8 @@ enum {
 	ADDR_TYPE,
 	ADDR_PAGE,
 	ADDR_PAGETYPE,
-	ADDR_USE
+	ADDR_USE,
+	ADDR_NAME
 };
 static const struct tool_column columns[] = {
 	[ADDR_ADDRESS] = { "ADDRESS", TOOL_TEXT, "the address" },
@@ -39,6 +41,7 @@ static const struct tool_column columns[] = {
 	[ADDR_PAGE] = { "PAGE", TOOL_TEXT, "the page of the object, where it has such" },
 	[ADDR_PAGETYPE] = { "PAGETYPE", TOOL_TEXT, "type of the page" },
 	[ADDR_USE] = { "USE", TOOL_TEXT, "there: header, used or free; broken" },
+	[ADDR_NAME] = { "NAME", TOOL_TEXT, "that a context has for the address" },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -51,6 +54,7 @@ struct region_view {
 	struct { SASBlockInfo *entries; long count; } blocks[5];        /* by kind */
 	SASParticipantInfo *participants;
 	long participant_count;
+	SASRegion_t region;                     /* joined read-only, where the finder leads to a context; NULL */
 };
 
 /* A header, and where it stands; address 0: there is none. */
@@ -65,6 +69,7 @@ struct answer {
 	uint32_t pid;
 	struct place inner, object;     /* the innermost header; the object that it is, or is a page of */
 	const char *use;
+	char *name;                     /* malloc'd, or NULL */
 };
 
 static int usage(void)
@@ -193,6 +198,7 @@ static const char *find_use(const struct region_view *v, const struct answer *a)
 	switch (p->header.blockType & (sas_type_t)SAS_SUBTYPE_CHECK_MASK) {
 	case SAS_RUNTIME_SIMPLEHEAP:
 	case SAS_RUNTIME_LOCKTABLE:
+	case SAS_RUNTIME_CONTEXT:
 		return heap_use(v, p, a->address);
 	case SAS_RUNTIME_SIMPLESTACK:
 	case SAS_RUNTIME_SIMPLESPACE:
@@ -212,6 +218,8 @@ static struct answer look_up(const struct region_view *v, uint64_t address)
 		find_object(v, &a);
 		a.use = find_use(v, &a);
 	}
+	if (v->region)
+		a.name = names_find(SASRegionFinder(v->region), (void *)address);
 	return a;
 }
 
@@ -265,6 +273,7 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	case ADDR_PAGE: place_text(text, page); break;
 	case ADDR_PAGETYPE: type_text(text, page); break;
 	case ADDR_USE: strcpy(text, a->use); break;
+	case ADDR_NAME: if (a->name) snprintf(text, TOOL_CELL, "%s", a->name); break;
 	}
 }
 
@@ -305,8 +314,24 @@ static int read_region(struct region_view *v)
 	return v->participant_count < 0 ? TOOL_FAILED : TOOL_OK;
 }
 
+/* Names are found as programs find them: contexts are read by joining. Where that cannot be there are no names. */
+static void join_for_names(struct region_view *v, const char *path)
+{
+	struct place root;
+	SASRegionOptions options;
+
+	if (!v->info.finder || !read_header(v, v->info.finder, &root) ||
+	    (root.header.blockType & (sas_type_t)SAS_SUBTYPE_CHECK_MASK) != SAS_RUNTIME_CONTEXT)
+		return;
+	SASRegionOptionsInit(&options);
+	options.flags = SAS_JOIN_READONLY;
+	v->region = SASRegionJoin(path, &options);
+}
+
 static void forget_region(struct region_view *v)
 {
+	if (v->region)
+		SASRegionLeave(v->region);
 	for (size_t i = 0; i < sizeof(v->blocks) / sizeof(v->blocks[0]); i++)
 		free(v->blocks[i].entries);
 	free(v->participants);
@@ -327,7 +352,9 @@ static int show(const struct region_view *v, char **addresses, const struct tool
 		tool_address(*addresses, &address);
 		row.answer = look_up(v, address);
 		outside |= !row.answer.block;
-		if (tool_table_row(&table, cell, &row)) {
+		status = tool_table_row(&table, cell, &row);
+		free(row.answer.name);
+		if (status) {
 			tool_table_drop(&table);
 			return TOOL_FAILED;
 		}
@@ -353,8 +380,10 @@ static int run(const char *path, char **addresses, const struct tool_table_optio
 	if (!view.inspect)
 		return tool_library_error(TOOL_FAILED);
 	status = read_region(&view);
-	if (status == TOOL_OK)
+	if (status == TOOL_OK) {
+		join_for_names(&view, path);
 		status = show(&view, addresses, options);
+	}
 	forget_region(&view);
 	return status;
 }

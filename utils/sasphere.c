@@ -19,6 +19,7 @@ static const struct command {
 	{ "info", cmd_info, "show a region's geometry and use" },
 	{ "ls", cmd_ls, "list blocks, segments or participants" },
 	{ "addr", cmd_addr, "tell what lies at an address" },
+	{ "ctx", cmd_ctx, "names that contexts give to addresses" },
 	{ "index", cmd_index, "show what indexes and string trees hold" },
 	{ "locks", cmd_locks, "list address locks: who holds, who waits" },
 	{ "ps", cmd_ps, "list processes and threads" },

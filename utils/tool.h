@@ -26,6 +26,7 @@ int cmd_addr(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_ctx(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_index(int argc, char **argv);
 int cmd_info(int argc, char **argv);

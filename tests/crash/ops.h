@@ -19,7 +19,7 @@
 #define OP_PREALLOCATED 0x10U
 #define OP_KILL_ONLY 0x20U      /* changes no byte of the media */
 #define OP_CUT 0x40U            /* starts from an image of `of`, cut short in the middle of its stores */
-#define OP_FAR 0x80U            /* so many files that images are few */
+#define OP_FAR 0x80U            /* so many files that images are few, or one more of its kind: with size long alone */
 #define OP_ALONE 0x100U         /* refused while others have joined: no kills beside a peer */
 
 struct op {
@@ -81,6 +81,18 @@ int compound_judge_grow(struct scene *s, SASRegion_t region);
 void compound_prepare_destroy(struct scene *s, SASRegion_t region);
 void compound_destroy(struct scene *s, const char *path, SASRegion_t region);
 int compound_judge_destroy(struct scene *s, SASRegion_t region);
+/* --- ops_context.c: contexts; which call it is the name of the operation tells */
+void context_prepare(struct scene *s, SASRegion_t region);
+void context_change(struct scene *s, const char *path, SASRegion_t region);
+void context_recover(struct scene *s, const char *path, SASRegion_t region);
+int context_judge(struct scene *s, SASRegion_t region);
+void context_prepare_empty(struct scene *s, SASRegion_t region);
+void context_plant(struct scene *s, const char *path, SASRegion_t region);
+int context_judge_planted(struct scene *s, SASRegion_t region);
+void context_destroy(struct scene *s, const char *path, SASRegion_t region);
+int context_judge_destroyed(struct scene *s, SASRegion_t region);
+void context_destroy_again(struct scene *s, const char *path, SASRegion_t region);
+int context_judge_gone(struct scene *s, SASRegion_t region);
 /* --- ops_object.c: heaps and stacks; the judges know the object by what it says of itself */
 void heap_prepare_take(struct scene *s, SASRegion_t region);
 void heap_prepare_take_exact(struct scene *s, SASRegion_t region);
