@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * storm_tree.c - processes that change one tree (sph/tree.h), and processes that read it, while SIGKILL takes one after the other.
+ * storm_tree.c - processes that change one tree (sph/tree/tree.h), and processes that read it, while SIGKILL takes one after the other.
  */
 #include <config.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_heap.c - blocks cut into pages (sph/pages.h): shapes, order, growing, what the dead leave.
+ * test_page_heap.c - blocks cut into pages (sph/pages/pages.h): shapes, order, growing, what the dead leave.
  */
 #include <config.h>
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "sph/pages.h"
+#include "sph/pages/pages.h"
 
 #define TYPE SAS_RUNTIME_COMPOUNDHEAP
 #define BLOCK (32 * KIB)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tree.c - trees (sph/tree.h) by one thread: each call, each kind of keys, each size of pages, in a region and in memory of the
+ * test_tree.c - trees (sph/tree/tree.h) by one thread: each call, each kind of keys, each size of pages, in a region and in memory of the
  * program's own.
  */
 #include <config.h>

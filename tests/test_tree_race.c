@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tree_race.c - threads that change one tree (sph/tree.h), and threads that read it meanwhile. With small pages, so that leaves and
+ * test_tree_race.c - threads that change one tree (sph/tree/tree.h), and threads that read it meanwhile. With small pages, so that leaves and
  * inner nodes come and go all the time.
  */
 #include <config.h>

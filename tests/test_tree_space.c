@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tree_space.c - trees (sph/tree.h) that have no page left: at each page that a change needs, and that the region cannot give. What
+ * test_tree_space.c - trees (sph/tree/tree.h) that have no page left: at each page that a change needs, and that the region cannot give. What
  * fails has changed nothing, and to remove is always possible.
  */
 #include <config.h>

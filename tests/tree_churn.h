@@ -10,7 +10,7 @@
 #define TREE_CHURN_H
 
 #include "fixture.h"
-#include "sph/tree.h"
+#include "sph/tree/tree.h"
 
 #define CHURN_GAP 64U
 #define CHURN_STAY 200U

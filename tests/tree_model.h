@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree_model.h - a tree (sph/tree.h) beside what it has to be: all keys that may be in it, in order, and for each whether it is
+ * tree_model.h - a tree (sph/tree/tree.h) beside what it has to be: all keys that may be in it, in order, and for each whether it is
  * there, and with which value.
  */
 #ifndef TREE_MODEL_H
 #define TREE_MODEL_H
 
 #include "fixture.h"
-#include "sph/tree.h"
+#include "sph/tree/tree.h"
 
 enum tree_keys {
 	TREE_ROW,               /* consecutive numbers, highest byte first */

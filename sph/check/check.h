@@ -12,7 +12,7 @@
 #include "image.h"
 #include "sasalloc.h"
 #include "sasobject.h"
-#include "sph/tree.h"
+#include "sph/tree/tree.h"
 
 #define SPH_CHECK_TOLD 20U              /* problems of one object that are told */
 #define SPH_CHECK_VERSIONS (1UL << 60)  /* no node lives to see more; a count that ends makes its readers wait for ever */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "sph/pages_block.h"
+#include "sph/pages/pages_block.h"
 
 /* --- blocks */
 

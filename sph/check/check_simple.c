@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "sph/object.h"
+#include "sph/heap/object.h"
 
 /* The word behind the header. */
 static int read_word(struct sph_check *c, struct sph_object *o, const struct sph_place *p, uint64_t *word)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "sph/pages_block.h"
+#include "sph/pages/pages_block.h"
 #include "sph/tree/node.h"
 
 #define TRIES 64                /* to read a node that others change: more often, and something else is wrong */

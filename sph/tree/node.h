@@ -24,7 +24,7 @@
 
 #include <endian.h>
 #include "racy.h"
-#include "sph/tree.h"
+#include "tree.h"
 
 #define SPH_SLOTS 256U
 #define SPH_VARIES 0xffffU              /* width: each key has its own length */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_tree.c - changes of trees (sph/tree.h) that are cut short.
+ * ops_tree.c - changes of trees (sph/tree/tree.h) that are cut short.
  *
  * Which insertion splits a node, and which removal joins two, the tree knows: so a tree in memory of the process's own is filled, and
  * drained, until one of its changes is of the wanted form; all those before that one are then made in the region. The plan, in a block of
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ops.h"
-#include "sph/tree.h"
+#include "sph/tree/tree.h"
 
 #define BLOCK (128UL << 10)
 #define PAGE 512UL

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "block_list.h"
+#include "sph/heap/block_list.h"
 #include "context.h"
 
 /* The string of a name that is there. -ENOENT. */

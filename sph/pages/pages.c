@@ -12,7 +12,7 @@
 
 #include "pages_block.h"
 #include "sasregion.h"
-#include "word.h"
+#include "sph/word.h"
 
 #define SMALLEST_PAGE 512U
 #define LARGEST_PAGE 65536U

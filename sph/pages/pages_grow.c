@@ -14,7 +14,7 @@
 #include <sched.h>
 
 #include "pages_block.h"
-#include "word.h"
+#include "sph/word.h"
 
 /* Until the word is ours: from nobody, or from who has died. A token of ours is left from a call that a handler left. */
 static void begin_growing(struct sas_use *u, SASBlockHeader *main)

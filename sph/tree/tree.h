@@ -39,7 +39,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "pages.h"
+#include "sph/pages/pages.h"
 #include "sastree.h"
 
 struct sph_key {

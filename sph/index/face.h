@@ -14,7 +14,7 @@
 #include "sasalloc.h"
 #include "sasindexkey.h"
 #include "sastree.h"
-#include "tree.h"
+#include "sph/tree/tree.h"
 
 struct sph_face {
 	const char *what;

@@ -13,7 +13,7 @@
 #include <errno.h>
 
 #include "pages_block.h"
-#include "word.h"
+#include "sph/word.h"
 
 static uint64_t *hint_word(const SASBlockHeader *block, uint32_t group)
 {

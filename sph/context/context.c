@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "block_list.h"
+#include "sph/heap/block_list.h"
 #include "context.h"
 #include "saslock.h"
 #include "sasregion.h"

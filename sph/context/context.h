@@ -25,11 +25,11 @@
 #ifndef SPH_CONTEXT_H
 #define SPH_CONTEXT_H
 
-#include "object.h"
+#include "sph/heap/object.h"
 #include "sasregion.h"
 #include "sphcontext.h"
-#include "tree.h"
-#include "word.h"
+#include "sph/tree/tree.h"
+#include "sph/word.h"
 
 enum sph_context_state {
 	SPH_CONTEXT_IDLE = 0,

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "block_list.h"
+#include "sph/heap/block_list.h"
 #include "context.h"
 
 struct check {

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "block_list.h"
+#include "sph/heap/block_list.h"
 #include "context.h"
 
 /* What was stored before it is there when it is, and what follows comes after it, for who takes over from the dead. */

@@ -12,11 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pages.h"
+#include "sph/pages/pages.h"
 #include "sascompoundheap.h"
 #include "sasmsync.h"
 #include "sassim.h"
-#include "word.h"
+#include "sph/word.h"
 
 #define DEFAULT_PAGE 4096U
 #define INNER_HEADERS (65536 / 512)     /* a page holds no more of them */
