@@ -615,6 +615,62 @@ START_TEST(read_only_joiners_read)
 }
 END_TEST
 
+/* As a death leaves it just after the store that publishes: states 4 and 5 of FORMAT.md. */
+static void leave_note(uint64_t state, uint64_t value, const void *old)
+{
+	uint64_t *words = (uint64_t *)context + 8;
+
+	words[3] = value;
+	words[4] = 0;
+	words[6] = (uintptr_t)old;
+	words[2] = state;
+	SASCleanUp();
+}
+
+static void join_again(void)
+{
+	region_leave();
+	ck_assert_int_eq(SASJoinRegion(), 0);
+	region = SASRegionDefault();
+}
+
+START_TEST(read_only_joiners_leave_out_what_has_gone)
+{
+	const uint64_t *state = (const uint64_t *)context + 10;
+	SPHContextEnum_t names;
+
+	help_succeeds(SPHContextAddAlias(context, "a", value_of(1)));
+	help_succeeds(SPHContextAddAlias(context, "b", value_of(1)));
+	help_succeeds(SPHContextAddAlias(context, "c", value_of(2)));
+	leave_note(4, 1, SPHContextFindByAddr(context, value_of(1)));
+	region_join(SAS_JOIN_READONLY);
+	help_fails(SPHContextFindByName(context, "a") == NULL, ENOENT);
+	name_is("b", value_of(1));
+	first_is(value_of(1), "b");
+	names = SPHContextEnumCreate(context, NULL);
+	ck_assert_str_eq(SPHContextEnumNext(names, NULL), "b");
+	ck_assert_str_eq(SPHContextEnumNext(names, NULL), "c");
+	SPHContextEnumDestroy(names);
+	ck_assert_uint_eq(*state, 4);
+	join_again();
+	first_is(value_of(1), "b");
+	ck_assert_uint_eq(*state, 0);
+	ck_assert_uint_eq(SPHContextFreeSpace(context), HEAP - 128 - 32);
+
+	leave_note(5, 1, NULL);
+	region_join(SAS_JOIN_READONLY);
+	help_fails(SPHContextFindByName(context, "b") == NULL, ENOENT);
+	help_fails(SPHContextFindByAddr(context, value_of(1)) == NULL, ENOENT);
+	first_is(value_of(2), "c");
+	names = SPHContextEnumCreate(context, NULL);
+	ck_assert_str_eq(SPHContextEnumNext(names, NULL), "c");
+	SPHContextEnumDestroy(names);
+	join_again();
+	ck_assert_int_eq(SPHContextGetCount(context), 1);
+	ck_assert_uint_eq(SPHContextFreeSpace(context), HEAP - 128 - 16);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("context");
@@ -645,5 +701,6 @@ int main(void)
 	tcase_add_test(c, readers_go_beside_writers);
 	tcase_add_test(c, calls_work_under_the_callers_lock);
 	tcase_add_test(c, read_only_joiners_read);
+	tcase_add_test(c, read_only_joiners_leave_out_what_has_gone);
 	return help_main(suite);
 }
