@@ -285,19 +285,34 @@ static int has_doubled(uint64_t before, uint64_t now)
 	return now != before && (now & (now - 1)) == 0;
 }
 
+/* All but the header, which goes last, and the version. */
+static void clear_page(const SASBlockHeader *heap, void *page)
+{
+	const size_t kept = sizeof(SASBlockHeader) + offsetof(struct sph_m_page, object);
+
+	memset((char *)page + kept, 0, sph_pages(heap)->page_size - kept);
+}
+
+/* What was in transit by a dead thread: it was taking the page, or giving it, and may not have come to clear it. */
+static int clear_lost(void *page, void *heap)
+{
+	clear_page(heap, page);
+	return 0;
+}
+
 static void *take_page(struct sas_use *u, SASBlockHeader *heap, const void *near, int *error)
 {
 	uint64_t before = sph_load_acquire(&sph_pages(heap)->expansions);
 	void *page = sph_pages_find(u, heap, near, error);
 
-	if (!page && !*error && sph_pages_reclaim_last(u, heap, NULL, NULL) > 0)
+	if (!page && !*error && sph_pages_reclaim_last(u, heap, clear_lost, heap) > 0)
 		page = sph_pages_find(u, heap, near, error);
 	if (!page && !*error)
 		page = sph_pages_take(u, heap, near, error);
-	if (!page && *error == -ENOSPC && sph_pages_reclaim(u, heap, NULL, NULL) > 0)
+	if (!page && *error == -ENOSPC && sph_pages_reclaim(u, heap, clear_lost, heap) > 0)
 		page = sph_pages_take(u, heap, near, error);
 	if (page && has_doubled(before, sph_load_acquire(&sph_pages(heap)->expansions)))
-		sph_pages_reclaim(u, heap, NULL, NULL);
+		sph_pages_reclaim(u, heap, clear_lost, heap);
 	return page;
 }
 
@@ -354,7 +369,6 @@ static int check_page(struct sas_use *u, SASBlockHeader *heap, const SASBlockHea
 
 static int give_page(struct sas_use *u, SASBlockHeader *heap, SASBlockHeader *page)
 {
-	const size_t kept = sizeof(SASBlockHeader) + offsetof(struct sph_m_page, object);
 	int error = check_page(u, heap, page);
 
 	/* Of two who free it at once, one comes through. */
@@ -362,7 +376,7 @@ static int give_page(struct sas_use *u, SASBlockHeader *heap, SASBlockHeader *pa
 		error = sph_pages_withdraw(u, page);
 	if (error)
 		return error;
-	memset((char *)page + kept, 0, sph_pages(heap)->page_size - kept);
+	clear_page(heap, page);
 	sph_pages_give(heap, page);
 	return 0;
 }
