@@ -225,7 +225,7 @@ plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tput_entry(/\t_
 &/' crash_step tree-insert 'has the value|does not meet key|meets one key more'
 
 # A new node is published before it is whole.
-plant node-first sph/tree/change_make.c '/^static int make_node(/,/^}/ s/^\tsph_racy_copy(.*/\
+plant node-first sph/tree/change_make.c '/^static int make_node(/,/^}/ s/^\tsph_racy_copy(&node->n, .*/\
 	late = node;\
 	late_image = image;/
 /^int sph_change_publish(/,/^}/ s/^\t__atomic_store_n(at, node, __ATOMIC_RELEASE);/&\

@@ -382,6 +382,16 @@ START_TEST(random_changes_in_plain_memory)
 }
 END_TEST
 
+/* Under valgrind, and under ThreadSanitizer, which has nothing to tell of one thread. */
+static int takes_minutes(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return 1;
+#else
+	return help_valgrind();
+#endif
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("trees");
@@ -398,6 +408,8 @@ int main(void)
 	tcase_add_test(c, views_show_all_keys);
 	tcase_add_test(c, damage_leads_nowhere);
 	tcase_add_test(c, a_lost_page_is_told);
+	if (takes_minutes())
+		return help_main(suite);
 	c = help_case(suite, "model");
 	tcase_add_checked_fixture(c, region_begin, region_end);
 	tcase_add_loop_test(c, random_changes_in_a_region, 0, TREE_KINDS * PAGES);

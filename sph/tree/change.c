@@ -10,8 +10,8 @@
  *      4  the new pages are settled, the old ones given back
  * Dead before 2: the tree is the old one, its words name a dead owner, whom the next one to come takes over; the new pages are in transit and
  * not reached. Dead after 2: the new one; the old pages are in transit and not reached. A page that is reached and in transit is settled.
- * `changing` in the tree's header names who is at it: the next one finds a dead name there and sees to the pages. 1 counts for it too:
- * its name stands there first.
+ * `changing` in the tree's header names who is at it: the next one finds a dead name there, puts its own in its place, and sees to the
+ * pages. 1 counts for it too: its name stands there first.
  *
  * A word that has changed since the way down, or that somebody holds, makes the whole change begin again: nobody waits while he holds one.
  */
