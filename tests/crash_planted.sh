@@ -252,13 +252,13 @@ plant withdrawn-late sph/tree/change_make.c '/^int sph_change_publish(/,/^}/ {
 plant change-unnamed sph/tree/change_make.c '/^int sph_change_begin(/,/^}/ s/^\t\t\tc->cell = cell;/&\
 	__atomic_store_n(c->cell, 0, __ATOMIC_RELEASE);/' crash_step tree-split-leaf 'pages are in transit'
 
-# Recovery takes a node that no key leads to for one that is not reached.
-plant empty-leaf-given sph/tree/change_recover.c '/^static int is_reached(/,/^}/ s/^\t\treturn has < 0 || .*/\t\treturn 0;/' \
-	crash_step tree-first 'a pointer leads to'
-
 # Recovery gives back the pages that the tree leads to.
-plant reached-given sph/tree/change_recover.c '/^static int is_reached(/,/^}/ s/^\tint has = .*/&\
-	return 0;/' crash_step tree-split-leaf 'does not lead to a node'
+plant reached-given sph/tree/change_recover.c '/^static int is_reached(/,/^}/ s/^\treturn found .*/\treturn 0;/' \
+	crash_step tree-split-leaf 'does not lead to a node|a pointer leads to'
+
+# Recovery looks for a page under the first inner node alone.
+plant sweep-short sph/tree/change_recover.c '/^static int look_from(/,/^}/ s/more ? 0 : -ENOENT/-ENOENT/' \
+	crash_step tree-split-inner 'does not lead to a node|a pointer leads to'
 
 printf '%d faults planted, %d caught\n' "$planted" "$caught"
 test "$wrong" -eq 0
