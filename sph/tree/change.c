@@ -2,18 +2,20 @@
 /*
  * change.c - replacing nodes: splits, merges, leaves packed anew.
  *
- * One change holds, from the leaf upwards, the nodes that it replaces and the one whose pointer to them it stores, the holder; on the way
- * up a node whose children change in number is replaced as well. Then
+ * One change holds, from the leaf upwards, the nodes that it replaces and the one whose pointer to them it stores,
+ * the holder; on the way up a node whose children change in number is replaced as well. Then
  *      1  the old pages go in transit, as the new ones have been since they were taken
  *      2  the pointer in the holder is stored: from here on the tree is the new one
  *      3  the words of the old nodes say OUTDATED, the holder's gets a new version
  *      4  the new pages are settled, the old ones given back
- * Dead before 2: the tree is the old one, its words name a dead owner, whom the next one to come takes over; the new pages are in transit and
- * not reached. Dead after 2: the new one; the old pages are in transit and not reached. A page that is reached and in transit is settled.
- * `changing` in the tree's header names who is at it: the next one finds a dead name there, puts its own in its place, and sees to the
- * pages. 1 counts for it too: its name stands there first.
+ * Dead before 2: the tree is the old one, its words name a dead owner, whom the next one to come takes over; the new
+ * pages are in transit and not reached. Dead after 2: the new one; the old pages are in transit and not reached. A
+ * page that is reached and in transit is settled. `changing` in the tree's header names who is at it: the next one
+ * finds a dead name there, puts its own in its place, and sees to the pages. 1 counts for it too: its name stands
+ * there first.
  *
- * A word that has changed since the way down, or that somebody holds, makes the whole change begin again: nobody waits while he holds one.
+ * A word that has changed since the way down, or that somebody holds, makes the whole change begin again: nobody
+ * waits while he holds one.
  */
 #include <config.h>
 
@@ -38,8 +40,8 @@ static void will_go(struct sph_change *c, struct sph_node *node)
 }
 
 /*
- * Where to cut a row of entries in two: near `wish`, where both sides fit. Among the places near it, where the keys differ earliest: that
- * makes the shortest separator (Bayer and Unterauer, TODS 1977). 0: nowhere.
+ * Where to cut a row of entries in two: near `wish`, where both sides fit. Among the places near it, where the keys
+ * differ earliest: that makes the shortest separator (Bayer and Unterauer, TODS 1977). 0: nowhere.
  */
 static unsigned cut_leaf(const struct sph_change *c, const struct sph_entry *entries, unsigned count, unsigned wish)
 {
@@ -90,7 +92,8 @@ static int make_two_inner(struct sph_change *c, unsigned level, uint64_t leftmos
 		cut = count - 2;
 	while (cut > 1 && !sph_change_fits(c, sph_inner_size(separators, cut), 100))
 		cut--;
-	/* A separator that breaks what the others begin with in common is the first or the last one, and stands alone then. So this holds. */
+	/* A separator that breaks what the others begin with in common is the first or the last one, and stands alone
+	 * then. So this holds. */
 	if (!sph_change_fits(c, sph_inner_size(separators + cut + 1, count - cut - 1), 100))
 		return sas_service_fail(EUCLEAN, "the tree %p: %u separators of a node do not go into two", (void *)c->tree, count);
 	row->count = 2;
@@ -121,8 +124,8 @@ static int new_root(struct sph_change *c, const struct row *row)
 	return sph_change_publish(c, &c->t->root, node);
 }
 
-/* Children `first` up to before first + gone of the node give way to the row: its separators and children then. How many separators;
- * *leftmost 0: no child is left. */
+/* Children `first` up to before first + gone of the node give way to the row: its separators and children then. How
+ * many separators; *leftmost 0: no child is left. */
 static unsigned splice(const struct sph_entry *from, unsigned count, unsigned first, unsigned gone, const struct row *row,
 		       struct sph_entry *to, uint64_t *leftmost)
 {
@@ -145,7 +148,8 @@ static unsigned splice(const struct sph_entry *from, unsigned count, unsigned fi
 	return n ? n - 1 : 0;
 }
 
-/* A small inner node takes a neighbour in, if both go into one. *gone, *first: as for go_up(). 0: it stays as it is; 1: joined; -errno. */
+/* A small inner node takes a neighbour in, if both go into one. *gone, *first: as for go_up(). 0: it stays as it is;
+ * 1: joined; -errno. */
 static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *separators, unsigned *count, uint64_t *leftmost, unsigned *first,
 		      unsigned *gone)
 {
@@ -255,8 +259,8 @@ static int go_up(struct sph_change *c, unsigned depth, unsigned first, unsigned 
 
 /* --- leaves */
 
-/* Of the leaf's neighbours under the same node, which is held, the first that is less than `percent` full; it is held then, before the
- * parent. NULL: none, or it is in use. */
+/* Of the leaf's neighbours under the same node, which is held, the first that is less than `percent` full; it is held
+ * then, before the parent. NULL: none, or it is in use. */
 static struct sph_node *neighbour(struct sph_change *c, unsigned percent, int *right)
 {
 	const struct sph_step *above = &c->path->step[c->path->depth - 2];
@@ -336,8 +340,8 @@ static int insert_first(struct sph_change *c, const struct sph_entry *entry)
 	return error ? sph_change_undo(c, error) : new_root(c, &row);
 }
 
-/* Some of what is too much goes to a neighbour that has room. 1: *row is made; 0: there is none, or what they would begin with in common
- * is so short that they do not go into two; -errno. */
+/* Some of what is too much goes to a neighbour that has room. 1: *row is made; 0: there is none, or what they would
+ * begin with in common is so short that they do not go into two; -errno. */
 static int share(struct sph_change *c, const struct sph_node *leaf, const struct sph_entry *entry, int *right, struct row *row)
 {
 	struct sph_entry *entries = sph_change_grab(c, (2 * SPH_SLOTS + 1) * sizeof *entries);
@@ -364,8 +368,9 @@ static int share(struct sph_change *c, const struct sph_node *leaf, const struct
 }
 
 /*
- * A long key amid short ones may go into neither of two leaves (three would do). So the others are cut where it belongs, and it comes again, to
- * the end of one of them: from there it can be cut off, alone or with one neighbour, and the rest goes into a page, as it was in one. 1; -errno.
+ * A long key amid short ones may go into neither of two leaves (three would do). So the others are cut where it
+ * belongs, and it comes again, to the end of one of them: from there it can be cut off, alone or with one neighbour,
+ * and the rest goes into a page, as it was in one. 1; -errno.
  */
 static int make_way(struct sph_change *c, struct sph_entry *entries, unsigned count, unsigned at, struct row *row)
 {

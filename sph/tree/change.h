@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * change.h - replacing nodes of a tree: what the parts of it share. change.c says how, and why a death anywhere is survived.
+ * change.h - replacing nodes of a tree: what the parts of it share. change.c says how, and why a death anywhere is
+ * survived.
  *
  *   change_make.c     beginning, holding, new nodes, publishing, undoing
  *   change.c          splits, merges, leaves packed anew

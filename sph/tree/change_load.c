@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * change_load.c - a tree from keys in order: leaves are filled one after the other, then the nodes above them. The root's pointer publishes
- * all of it; a death before leaves pages in transit, as that of any change does (change.c).
+ * change_load.c - a tree from keys in order: leaves are filled one after the other, then the nodes above them. The
+ * root's pointer publishes all of it; a death before leaves pages in transit, as that of any change does (change.c).
  */
 #include <config.h>
 
@@ -95,7 +95,8 @@ static int begin_next(struct load *l)
 	return take_in(l, (struct sph_key){ l->carried, carried.key.size }, carried.value);
 }
 
-/* The whole size is worked out only when it may be too much: it looks at all keys. An entry takes 13 bytes beside its key at most. */
+/* The whole size is worked out only when it may be too much: it looks at all keys. An entry takes 13 bytes beside its
+ * key at most. */
 static int is_full(const struct load *l)
 {
 	if (l->count <= 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * change_make.c - what every change of nodes does: beginning, holding, making new nodes, publishing, undoing. See change.c.
+ * change_make.c - what every change of nodes does: beginning, holding, making new nodes, publishing, undoing. See
+ * change.c.
  */
 #include <config.h>
 

@@ -2,8 +2,8 @@
 /*
  * change_recover.c - pages that changes of the dead have left: in transit, and reached or not. See change.c.
  *
- * Who recovers puts its name over the dead one's in `changing` first: when it dies as well, its name is the dead one there, and what it was
- * looking at is looked at again.
+ * Who recovers puts its name over the dead one's in `changing` first: when it dies as well, its name is the dead one
+ * there, and what it was looking at is looked at again.
  */
 #include <config.h>
 
@@ -33,7 +33,8 @@ static int is_on(const struct sph_path *path, const void *node, size_t page)
 	return 0;
 }
 
-/* The way to s->from, as it was at one moment; s->from is behind what was seen then. 1: the node is there; 0; -ENOENT: that was the end; -errno. */
+/* The way to s->from, as it was at one moment; s->from is behind what was seen then. 1: the node is there; 0;
+ * -ENOENT: that was the end; -errno. */
 static int look_from(struct sweep *s, const void *node)
 {
 	struct sph_path path;
@@ -56,9 +57,10 @@ static int look_from(struct sweep *s, const void *node)
 }
 
 /*
- * Does the tree reach the page? Its content cannot tell: it may be an empty leaf, or a node whose only child has been replaced. So all
- * nodes above leaves are gone over, in the order of keys. The page is in transit by us: nobody can take it out of the tree, nor put it in,
- * and what it holds of the keys can only grow. So it is met if it is reached. Where the tree is broken nothing is given back.
+ * Does the tree reach the page? Its content cannot tell: it may be an empty leaf, or a node whose only child has
+ * been replaced. So all nodes above leaves are gone over, in the order of keys. The page is in transit by us: nobody
+ * can take it out of the tree, nor put it in, and what it holds of the keys can only grow. So it is met if it is
+ * reached. Where the tree is broken nothing is given back.
  */
 static int is_reached(void *page, void *arg)
 {

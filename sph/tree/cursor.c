@@ -2,10 +2,11 @@
 /*
  * cursor.c - going through the keys in order, both ways, beside writers.
  *
- * A cursor keeps a copy of the leaf that it is in, put in order, and the bounds of that leaf, which are separators above it. As long as the
- * leaf's word is what it was, the copy is the leaf. When it is not, the place is found again by the key that was met last. The next leaf is
- * the one that holds the upper bound. That may be the same one: when an empty leaf is taken out, the one beside it, which does not change,
- * holds its keys from then on. So the bounds of a leaf that is not replaced move outwards, and the place in the next leaf is that of the bound.
+ * A cursor keeps a copy of the leaf that it is in, put in order, and the bounds of that leaf, which are separators
+ * above it. As long as the leaf's word is what it was, the copy is the leaf. When it is not, the place is found
+ * again by the key that was met last. The next leaf is the one that holds the upper bound. That may be the same one:
+ * when an empty leaf is taken out, the one beside it, which does not change, holds its keys from then on. So the
+ * bounds of a leaf that is not replaced move outwards, and the place in the next leaf is that of the bound.
  */
 #include <config.h>
 
@@ -30,7 +31,8 @@ struct sph_cursor {
 	uint64_t word;
 	struct sph_node *copy;
 	struct bound low, high;
-	/* The slots of its entries in order; those below `below` are below the place, those from `above` on are above it. */
+	/* The slots of its entries in order; those below `below` are below the place, those from `above` on are above
+	 * it. */
 	unsigned count, below, above;
 	uint8_t slots[SPH_SLOTS];
 };
@@ -196,7 +198,8 @@ static void stand_on(struct sph_cursor *c, unsigned i, struct sph_key *key, uint
 	*value = sph_leaf_value(c->copy, c->page, c->slots[i]);
 }
 
-/* The leaf of the place, or, where that has nothing further, the next one that has. Without one the place is still that of `key`. */
+/* The leaf of the place, or, where that has nothing further, the next one that has. Without one the place is still
+ * that of `key`. */
 static int find_leaf(const struct sas_look *l, struct sph_cursor *c, int forwards)
 {
 	int error = 0;

@@ -2,8 +2,9 @@
 /*
  * leaf.c - leaves: finding, adding, dropping a key; putting one in order; packing one.
  *
- * Crash: an entry is written into a slot whose bit is 0, and counts from the store of its bit; dropping one is the store of its bit. The
- * heap's end is moved before the record is written: a death in between loses its bytes until the leaf is packed.
+ * Crash: an entry is written into a slot whose bit is 0, and counts from the store of its bit; dropping one is the
+ * store of its bit. The heap's end is moved before the record is written: a death in between loses its bytes until
+ * the leaf is packed.
  */
 #include <config.h>
 
@@ -34,7 +35,8 @@ struct form {
 	size_t prefix, slots, values, keys, width;
 };
 
-/* Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf. It may be anywhere. */
+/* Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf.
+ * It may be anywhere. */
 static inline unsigned home_of(uint64_t hash, size_t slots)
 {
 	return (unsigned)((hash & 0xffffffffU) * slots >> 32) & ~7U;
@@ -150,8 +152,8 @@ unsigned sph_leaf_percent(const struct sph_node *leaf, size_t page)
 
 /* --- finding */
 
-/* Which of 8 fingerprints are `print`: a bit for each. A byte of x is 0 where one is (Mycroft's test, in its exact form); the product
- * gathers the bits. */
+/* Which of 8 fingerprints are `print`: a bit for each. A byte of x is 0 where one is (Mycroft's test, in its exact
+ * form); the product gathers the bits. */
 static inline uint64_t match8(const uint8_t *prints, uint8_t print)
 {
 	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fULL;
@@ -368,8 +370,8 @@ static unsigned collect(const struct sph_node *leaf, size_t page, const struct f
 	return count;
 }
 
-/* Roughly into order by the 8 highest bits in which they differ: a distribution count (Knuth, TAOCP 3, 5.2, algorithm D). How many
- * are alike in these at most. */
+/* Roughly into order by the 8 highest bits in which they differ: a distribution count (Knuth, TAOCP 3, 5.2, algorithm
+ * D). How many are alike in these at most. */
 static unsigned distribute(const struct place *from, struct place *to, unsigned count)
 {
 	uint64_t low = ~0ULL, high = 0;
@@ -538,7 +540,8 @@ static size_t body_size(size_t slots, size_t width, size_t records)
 	return SPH_LEAF_PRINTS + round8(slots) + slots * 10 + records;
 }
 
-/* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The size that they need. */
+/* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The size that
+ * they need. */
 static size_t plan(const struct sph_entry *entries, unsigned count, size_t page, struct form *f)
 {
 	size_t sum, records, needed, mean;

@@ -17,7 +17,8 @@
  *
  * At the very end of either: the prefix, with which all its keys begin, and which they do not repeat.
  *
- * Who reads beside a writer may find any bytes in a node: all that is computed from them is bounded by the page before it is used.
+ * Who reads beside a writer may find any bytes in a node: all that is computed from them is bounded by the page
+ * before it is used.
  */
 #ifndef SPH_NODE_H
 #define SPH_NODE_H
@@ -84,7 +85,8 @@ static inline uint64_t sph_word_of(uint64_t token)
 {
 	return token << 1 | 1;
 }
-/* What a reader may go by: a version; or the word of an owner who is dead, and changes nothing any more. 0: start again. */
+/* What a reader may go by: a version; or the word of an owner who is dead, and changes nothing any more. 0: start
+ * again. */
 uint64_t sph_word_wait(const struct sas_look *l, const uint64_t *word);
 static inline uint64_t sph_word_read(const struct sas_look *l, const uint64_t *word)
 {
@@ -197,7 +199,8 @@ static inline int sph_entry_before(const struct sph_entry *a, const struct sph_e
 }
 /* The key in a slot, without the prefix, of a copy or a node of the caller's. */
 struct sph_key sph_leaf_suffix(const struct sph_node *leaf, size_t page, unsigned slot);
-/* All entries in order; the keys without the prefix, and in the leaf itself. `entries` has room for SPH_SLOTS. How many. */
+/* All entries in order; the keys without the prefix, and in the leaf itself. `entries` has room for SPH_SLOTS. How
+ * many. */
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries);
 /* Their slots alone; room for SPH_SLOTS. */
 unsigned sph_leaf_slots(const struct sph_node *leaf, size_t page, uint8_t *slots);
@@ -244,11 +247,13 @@ struct sph_path {
 	struct sph_step step[SPH_DEPTH];
 };
 enum sph_side { SPH_AT, SPH_BELOW, SPH_LAST };  /* the leaf that holds the key, or what is just below it, or the last leaf */
-/* `hash` is the key's, or 0. 0: the leaf has been reached; what it holds is believed as long as its word stays. -EUCLEAN, or what sas_reach() says. */
+/* `hash` is the key's, or 0. 0: the leaf has been reached; what it holds is believed as long as its word stays.
+ * -EUCLEAN, or what sas_reach() says. */
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash, struct sph_path *path);
 /* All nodes on the way were as they have been read, all at one moment. */
 int sph_path_is_unchanged(const struct sph_path *path);
-/* The nearest separator above the way (`upper`), or below it, in the first `depth` nodes. 1; 0: there is none; -1: it is torn. Racy. */
+/* The nearest separator above the way (`upper`), or below it, in the first `depth` nodes. 1; 0: there is none; -1: it
+ * is torn. Racy. */
 int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size);
 /* For who is in a use: what reaching a node needs. */
 static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
@@ -262,7 +267,8 @@ static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
 }
 
 /* --- replacing nodes (change.c) */
-/* The entry does not go into the leaf as it is, which the caller holds, and does no more after this (NULL: the tree is empty). 0: it is in the tree; 1: begin again; -errno. */
+/* The entry does not go into the leaf as it is, which the caller holds, and does no more after this (NULL: the tree
+ * is empty). 0: it is in the tree; 1: begin again; -errno. */
 int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_path *path, struct sph_hold *leaf, const struct sph_entry *entry);
 /* The leaf has become small: join it with a neighbour, or take it out when it is empty. Best effort. */
 void sph_change_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key);

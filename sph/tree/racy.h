@@ -2,9 +2,9 @@
 /*
  * racy.h - reading what others may be changing, and changing what others may be reading.
  *
- * Who reads so believes nothing before a version has told that nothing was changed meanwhile (a sequence lock: Boehm, MSPC 2012). The
- * loads and stores may be torn anywhere. For ThreadSanitizer, which knows no such thing, they are atomic ones, byte by byte, so that it still
- * sees the order that the versions make.
+ * Who reads so believes nothing before a version has told that nothing was changed meanwhile (a sequence lock:
+ * Boehm, MSPC 2012). The loads and stores may be torn anywhere. For ThreadSanitizer, which knows no such thing, they
+ * are atomic ones, byte by byte, so that it still sees the order that the versions make.
  */
 #ifndef SPH_RACY_H
 #define SPH_RACY_H
@@ -49,8 +49,8 @@ static inline void sph_racy_end(void)
 #endif
 }
 
-/* After a word has been taken, before racy stores: who reads what these store sees the word as well. A compare-and-swap alone is none for what
- * follows it, where processors order weakly. */
+/* After a word has been taken, before racy stores: who reads what these store sees the word as well. A
+ * compare-and-swap alone is none for what follows it, where processors order weakly. */
 static inline void sph_racy_begin(void)
 {
 #ifndef __SANITIZE_THREAD__

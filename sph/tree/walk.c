@@ -2,8 +2,8 @@
 /*
  * walk.c - from the root to a leaf, beside writers: optimistic lock coupling, see tree.h.
  *
- * A pointer is followed after its holder's word has told that it was one; and the child's word, once read, is the one of the node that
- * the holder points to, as the holder's word has not changed until after that.
+ * A pointer is followed after its holder's word has told that it was one; and the child's word, once read, is the
+ * one of the node that the holder points to, as the holder's word has not changed until after that.
  */
 #include <config.h>
 
@@ -31,7 +31,8 @@ static inline void prefetch_inner(uint64_t address)
 	__builtin_prefetch((const char *)address + 64);
 }
 
-/* There was no word to go by. Where the holder has stayed as it was, it leads to a page that is no node of the tree any more. */
+/* There was no word to go by. Where the holder has stayed as it was, it leads to a page that is no node of the tree
+ * any more. */
 static int lost_the_way(const SASBlockHeader *tree, const uint64_t *holder, uint64_t was, struct sph_node *node)
 {
 	uint64_t word = __atomic_load_n(sph_node_word(node), __ATOMIC_ACQUIRE);
