@@ -8,11 +8,11 @@
  * The tree is made of pages (pages.h). Leaves hold keys and values, inner nodes hold separators, the shortest
  * strings that tell their children apart. All leaves lie equally deep.
  *
- * A leaf is changed in place. Its entries stand in slots in no order but that in which they came (the first `sorted`
- * in that of their keys: they were packed). A bit per slot says whether the entry counts: one store of a word of 64
- * of them publishes an insertion or a removal. A byte per slot, of a hash of the key, finds the slot: FPTree's
- * fingerprints (Oukid and others, SIGMOD 2016). A scan puts a leaf in order for itself. What all keys of a node
- * begin with is stored once.
+ * A leaf is changed in place. Its entries stand in slots in no order. A bit per slot says whether the entry counts: one
+ * store of a word of 64 of them publishes an insertion or a removal. A byte per slot, of a hash of the key, finds the
+ * slot: FPTree's fingerprints (Oukid and others, SIGMOD 2016). The hash also says where an entry is best put, so that
+ * the lines that a lookup needs are on their way before it has seen the leaf. A scan puts a leaf in order for itself.
+ * What all keys of a node begin with is stored once.
  *
  * An inner node does not change, but for its pointers to children. All that changes more than one leaf, or its form
  * (a split, a merge, a leaf packed anew), builds new pages, from the leaf up to the first node whose only change is
@@ -35,8 +35,8 @@
  * New pages that were never published, and old ones that were not yet given back, are in transit, and belong to
  * nobody whom the tree does not reach from the root: the next change of nodes sees to them, and a check.
  *
- * Locks: the words of nodes; none of the runtime's is taken under them. Multi-host: the object's address lock covers
- * all.
+ * Locks: the words of nodes. Under them the page calls may grow the tree, and the runtime's block lock be taken; who
+ * holds that never waits for a node. Multi-host: the object's address lock covers all.
  */
 #ifndef SPH_TREE_H
 #define SPH_TREE_H
