@@ -3,6 +3,7 @@
  * index.c - an index: measurements by time, in order. Each run adds some, and shows the newest ones of all runs. Start several at a time:
  * nothing is locked, and nothing is lost. The region is the directory SASSTOREPATH, else the working directory.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -60,7 +61,12 @@ int main(int argc, char **argv)
 	}
 	for (long i = 1; i <= count;) {
 		key = make_key();
-		i += SASIndexPut(index, &key, (void *)i);       /* 0: the clock has not gone on; try again */
+		if (SASIndexPut(index, &key, (void *)i)) {
+			i++;
+		} else if (errno != EEXIST) {           /* the clock has not gone on: try again */
+			perror("SASIndexPut");
+			return 1;
+		}
 	}
 	printf("%ld measurements.\n", SASIndexGetCurCount(index));
 
