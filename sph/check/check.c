@@ -26,7 +26,7 @@ static const struct sph_type types[] = {
 	{ .type = SAS_RUNTIME_INDEX, .name = "index", .check = sph_check_tree, .has_parts = 1, .node = SAS_RUNTIME_INDEXNODE },
 	{ .type = SAS_RUNTIME_STRINGBTREENODE, .name = "string tree node" },
 	{ .type = SAS_RUNTIME_INDEXNODE, .name = "index node" },
-	{ .type = SAS_RUNTIME_CONTEXT, .name = "context" },
+	{ .type = SAS_RUNTIME_CONTEXT, .name = "context", .check = sph_check_context },
 	{ .type = SAS_RUNTIME_LOCKTABLE, .name = "lock table" },
 	{ .type = SAS_RUNTIME_LOCKFREEHEAP, .name = "lock-free heap" },
 	{ .type = SAS_RUNTIME_LOCKFREELOGGER, .name = "logger" },

@@ -105,4 +105,7 @@ void sph_check_close_tree(struct sph_check_tree *tree);
 /* All keys at or above `from`, NULL: all. 0; 1: a problem was told, or `key` has ended it; -errno. */
 int sph_check_keys(struct sph_check_tree *tree, const void *from, size_t size, SASObjectKey_t key, void *arg);
 
+/* --- check_context.c */
+int sph_check_context(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
+
 #endif
