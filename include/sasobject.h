@@ -17,7 +17,7 @@
 typedef enum {
 	SASReached__NOT = 0,            /* by nothing that is looked at: pointers in the program's own data are not */
 	SASReached__FINDER = 1,         /* the finder leads into it */
-	SASReached__CONTEXT = 2         /* a context has a name for it */
+	SASReached__CONTEXT = 2         /* a context has a name for it, or it is a tree of one */
 } sas_reached_t;
 
 typedef struct SASObjectInfo {

@@ -18,8 +18,8 @@ int main(void)
 		fprintf(stderr, "make_objects: %s\n", SASLastErrorMessage());
 		return 1;
 	}
-	printf("heap %p\nstack %p\nspace %p\ncompound %p\nindex %p\nstrings %p\nown %p\nplain %p\n", o.heap, o.stack, o.space,
-	       o.compound, o.index, o.strings, o.own, o.plain);
+	printf("heap %p\nstack %p\nspace %p\ncompound %p\nindex %p\nstrings %p\ncontext %p\nown %p\nplain %p\n", o.heap, o.stack, o.space,
+	       o.compound, o.index, o.strings, o.context, o.own, o.plain);
 	SASCleanUp();
 	return 0;
 }

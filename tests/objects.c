@@ -74,15 +74,33 @@ static int make_strings(struct objects *o)
 	return 0;
 }
 
+/* Each third is a second name of the address before. */
+static int make_context(struct objects *o)
+{
+	char name[32];
+
+	o->context = SPHContextCreate(OBJECTS_BLOCK);
+	if (!o->context || !SPHContextAddName(o->context, "plain", o->plain))
+		return -1;
+	for (unsigned i = 0; i < OBJECTS_NAMES; i++) {
+		snprintf(name, sizeof name, "name %u", i);
+		if (!SPHContextAddAlias(o->context, name, (char *)o->strings + (i % 3 == 2 ? i - 1 : i)))
+			return -1;
+	}
+	return SPHContextRemoveByName(o->context, "name 7");
+}
+
 int objects_make(struct objects *o)
 {
 	memset(o, 0, sizeof *o);
-	return make_simple(o) || make_compound(o) || make_index(o) || make_strings(o) ? -1 : 0;
+	return make_simple(o) || make_compound(o) || make_index(o) || make_strings(o) || make_context(o) ? -1 : 0;
 }
 
-static int are_trees_whole(const struct objects *o)
+/* A context without a header is none, and nothing else says that there was one. */
+static int are_names_whole(const struct objects *o)
 {
-	return SASIndexCheck(o->index, NULL, NULL) == 0 && SASStringBTreeCheck(o->strings, NULL, NULL) == 0;
+	return SASIndexCheck(o->index, NULL, NULL) == 0 && SASStringBTreeCheck(o->strings, NULL, NULL) == 0 &&
+	       (!SPHContextIs(o->context) || SPHContextCheck(o->context, NULL, NULL) == 0);
 }
 
 int objects_use(const struct objects *o)
@@ -91,7 +109,7 @@ int objects_use(const struct objects *o)
 	SASIndexKey_t key;
 	char string[32];
 	void *range;
-	int whole = are_trees_whole(o);
+	int whole = are_names_whole(o);
 
 	for (uint64_t i = 0; i < 100; i++) {
 		SASIndexKeyInitUInt64(&key, i * 97);
@@ -109,6 +127,13 @@ int objects_use(const struct objects *o)
 			SASCompoundHeapFree(o->compound, page);
 		SASSimpleStackAlloc(o->stack, 32);
 	}
+	for (unsigned i = 0; i < OBJECTS_NAMES; i += 4) {
+		snprintf(string, sizeof string, "name %u", i);
+		SPHContextRename(o->context, string, "another", SPHContextFindByName(o->context, string));
+		SPHContextRemoveByName(o->context, "another");
+		SPHContextAddAlias(o->context, string, o->stack);
+	}
+	SPHContextRemoveByAddr(o->context, (char *)o->strings + 1);
 	SASCompoundHeapFreeSpace(o->compound);
-	return whole && are_trees_whole(o) ? 0 : -1;
+	return whole && are_names_whole(o) ? 0 : -1;
 }

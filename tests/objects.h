@@ -12,9 +12,11 @@
 #include "sassimplespace.h"
 #include "sassimplestack.h"
 #include "sasstringbtree.h"
+#include "sphcontext.h"
 
 #define OBJECTS_KEYS 2500U      /* in the index: numbers, 10 apart; every fifth was removed again */
 #define OBJECTS_STRINGS 600U    /* in the string tree: "key 000000" ... */
+#define OBJECTS_NAMES 60U        /* in the context: "name 0" ... of the string tree and the bytes behind it, "plain" of `plain` */
 #define OBJECTS_BLOCK 16384U
 #define OBJECTS_PAGE 1024U
 #define OBJECTS_USER_TYPE (SAS_USERDEFINED_GROUP | 0x00123400U)
@@ -26,6 +28,7 @@ struct objects {
 	SASCompoundHeap_t compound;     /* with expansions, and free pages */
 	SASIndex_t index;               /* the finder leads to it */
 	SASStringBTree_t strings;
+	SPHContext_t context;
 	void *own;                      /* of the program's type */
 	void *plain;                    /* no object */
 	void *page;                     /* in use, of the compound heap */

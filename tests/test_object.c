@@ -129,81 +129,7 @@ START_TEST(type_names_of_ours_alone)
 }
 END_TEST
 
-/* --- whole */
-
-static void expect_object(const void *object, sas_type_t type, sas_reached_t reached)
-{
-	const SASObjectInfo *info = about(object);
-
-	ck_assert_ptr_nonnull(info);
-	ck_assert_uint_eq(info->type, type);
-	ck_assert_uint_eq(info->reached, reached);
-	ck_assert_uint_eq(info->problems, 0);
-	ck_assert_uint_eq(info->toRecover, 0);
-	ck_assert_uint_eq(info->checked, type != OBJECTS_USER_TYPE);
-	ck_assert_uint_eq(info->size % 4096, 0);
-}
-
-START_TEST(check_of_whole_objects_finds_each_and_changes_nothing)
-{
-	uint64_t before = help_fingerprint(store);
-
-	expect_whole();
-	ck_assert_uint_eq(found_count, 7);
-	expect_object(o.heap, SAS_RUNTIME_SIMPLEHEAP, SASReached__NOT);
-	expect_object(o.stack, SAS_RUNTIME_SIMPLESTACK, SASReached__NOT);
-	expect_object(o.space, SAS_RUNTIME_SIMPLESPACE, SASReached__NOT);
-	expect_object(o.compound, SAS_RUNTIME_COMPOUNDHEAP, SASReached__NOT);
-	expect_object(o.index, SAS_RUNTIME_INDEX, SASReached__FINDER);
-	expect_object(o.strings, SAS_RUNTIME_STRINGBTREE, SASReached__NOT);
-	expect_object(o.own, OBJECTS_USER_TYPE, SASReached__NOT);
-	ck_assert_uint_ge(about(o.compound)->expansions, 4);
-	ck_assert_uint_eq(about(o.compound)->size, (about(o.compound)->expansions + 1) * OBJECTS_BLOCK);
-	ck_assert_uint_ge(about(o.index)->expansions, 1);
-	ck_assert_uint_eq(help_fingerprint(store), before);
-}
-END_TEST
-
-/* So many that the header page does not list them all. */
-START_TEST(check_follows_the_list_of_further_expansions)
-{
-	SASCompoundHeap_t heap;
-
-	join();
-	heap = SASCompoundHeapCreatePageSize(8192, 4096);
-	for (unsigned i = 0; i < 300; i++)
-		ck_assert_msg(SASCompoundHeapAlloc(heap) != NULL, "%s", SASLastErrorMessage());
-	leave();
-	expect_whole();
-	ck_assert_uint_eq(found_count, 8);
-	ck_assert_uint_eq(about(heap)->expansions, 299);
-}
-END_TEST
-
-START_TEST(finder_into_an_expansion_reaches_the_object)
-{
-	SASBlockHeader *expansion;
-
-	join();
-	expansion = SASCompoundHeapExpandCreate(o.compound);
-	setSASFinder((char *)expansion + 5000);
-	leave();
-	expect_whole();
-	ck_assert_uint_eq(about(o.compound)->reached, SASReached__FINDER);
-	ck_assert_uint_eq(about(o.index)->reached, SASReached__NOT);
-}
-END_TEST
-
-START_TEST(program_may_make_something_else_of_a_page)
-{
-	join();
-	ck_assert_ptr_nonnull(SASSimpleHeapInit(o.page, SAS_RUNTIME_SIMPLEHEAP, OBJECTS_PAGE / 2));
-	leave();
-	expect_whole();
-}
-END_TEST
-
-/* --- damaged */
+/* --- bytes of the files */
 
 static uint64_t base;
 
@@ -242,10 +168,90 @@ static void poke(const void *object, uint64_t at, uint64_t word)
 	close(fd);
 }
 
-/* With the word, a problem is told that says this; without it, none. */
-static void damage(const void *object, uint64_t at, uint64_t word, const char *says)
+/* --- whole */
+
+enum { NAMES = 64, ADDRESSES = 72, STATE = 80, VALUE = 88, STRING = 96, BYTES = 104, OLD = 112 };       /* in a context */
+
+static void expect_object(const void *object, sas_type_t type, sas_reached_t reached)
 {
-	uint64_t was = peek(object, at);
+	const SASObjectInfo *info = about(object);
+
+	ck_assert_ptr_nonnull(info);
+	ck_assert_uint_eq(info->type, type);
+	ck_assert_uint_eq(info->reached, reached);
+	ck_assert_uint_eq(info->problems, 0);
+	ck_assert_uint_eq(info->toRecover, 0);
+	ck_assert_uint_eq(info->checked, type != OBJECTS_USER_TYPE);
+	ck_assert_uint_eq(info->size % 4096, 0);
+}
+
+START_TEST(check_of_whole_objects_finds_each_and_changes_nothing)
+{
+	uint64_t before = help_fingerprint(store);
+
+	expect_whole();
+	ck_assert_uint_eq(found_count, 10);
+	expect_object(o.heap, SAS_RUNTIME_SIMPLEHEAP, SASReached__NOT);
+	expect_object(o.stack, SAS_RUNTIME_SIMPLESTACK, SASReached__NOT);
+	expect_object(o.space, SAS_RUNTIME_SIMPLESPACE, SASReached__NOT);
+	expect_object(o.compound, SAS_RUNTIME_COMPOUNDHEAP, SASReached__NOT);
+	expect_object(o.index, SAS_RUNTIME_INDEX, SASReached__FINDER);
+	expect_object(o.strings, SAS_RUNTIME_STRINGBTREE, SASReached__CONTEXT);
+	expect_object(o.context, SAS_RUNTIME_CONTEXT, SASReached__NOT);
+	expect_object((void *)peek(o.context, NAMES), SAS_RUNTIME_STRINGBTREE, SASReached__CONTEXT);
+	expect_object((void *)peek(o.context, ADDRESSES), SAS_RUNTIME_INDEX, SASReached__CONTEXT);
+	expect_object(o.own, OBJECTS_USER_TYPE, SASReached__NOT);
+	ck_assert_uint_ge(about(o.compound)->expansions, 4);
+	ck_assert_uint_eq(about(o.compound)->size, (about(o.compound)->expansions + 1) * OBJECTS_BLOCK);
+	ck_assert_uint_ge(about(o.index)->expansions, 1);
+	ck_assert_uint_eq(help_fingerprint(store), before);
+}
+END_TEST
+
+/* So many that the header page does not list them all. */
+START_TEST(check_follows_the_list_of_further_expansions)
+{
+	SASCompoundHeap_t heap;
+
+	join();
+	heap = SASCompoundHeapCreatePageSize(8192, 4096);
+	for (unsigned i = 0; i < 300; i++)
+		ck_assert_msg(SASCompoundHeapAlloc(heap) != NULL, "%s", SASLastErrorMessage());
+	leave();
+	expect_whole();
+	ck_assert_uint_eq(found_count, 11);
+	ck_assert_uint_eq(about(heap)->expansions, 299);
+}
+END_TEST
+
+START_TEST(finder_into_an_expansion_reaches_the_object)
+{
+	SASBlockHeader *expansion;
+
+	join();
+	expansion = SASCompoundHeapExpandCreate(o.compound);
+	setSASFinder((char *)expansion + 5000);
+	leave();
+	expect_whole();
+	ck_assert_uint_eq(about(o.compound)->reached, SASReached__FINDER);
+	ck_assert_uint_eq(about(o.index)->reached, SASReached__NOT);
+}
+END_TEST
+
+START_TEST(program_may_make_something_else_of_a_page)
+{
+	join();
+	ck_assert_ptr_nonnull(SASSimpleHeapInit(o.page, SAS_RUNTIME_SIMPLEHEAP, OBJECTS_PAGE / 2));
+	leave();
+	expect_whole();
+}
+END_TEST
+
+/* --- damaged */
+
+/* With the word, a problem is told that says this. */
+static void damage_to(const void *object, uint64_t at, uint64_t word, const char *says)
+{
 	int heard = 0;
 
 	poke(object, at, word);
@@ -253,6 +259,14 @@ static void damage(const void *object, uint64_t at, uint64_t word, const char *s
 	for (unsigned i = 0; i < told_count && i < 40; i++)
 		heard |= strstr(told[i], says) != NULL;
 	ck_assert_msg(heard, "%p + %lu: not \"%s\": %s", object, at, says, told[0]);
+}
+
+/* Without it, none is. */
+static void damage(const void *object, uint64_t at, uint64_t word, const char *says)
+{
+	uint64_t was = peek(object, at);
+
+	damage_to(object, at, word, says);
 	poke(object, at, was);
 	expect_whole();
 }
@@ -261,9 +275,9 @@ enum { SPECIAL = 0, TYPE = 16, SIZE = 32, FREE = 40, BASE = 48 };       /* in a 
 
 START_TEST(damaged_headers_are_told)
 {
-	void *all[] = { o.heap, o.stack, o.space, o.compound, o.index, o.strings };
+	void *all[] = { o.heap, o.stack, o.space, o.compound, o.index, o.strings, o.context };
 
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 7; i++) {
 		damage(all[i], SIZE, 1UL << 40, "bytes");
 		damage(all[i], SIZE, 0, "bytes");
 		damage(all[i], SIZE, OBJECTS_BLOCK + 4096, "");
@@ -375,6 +389,175 @@ START_TEST(damaged_trees_are_told)
 		damage(leaf, 160, ~peek(leaf, 160), "by its fingerprint");
 		damage(leaf, 128, ~0UL, "");
 	}
+}
+END_TEST
+
+/* What has "name 3" and no other, and its string. */
+static void *named, *its_name;
+
+static void look_up(void)
+{
+	join();
+	named = SPHContextFindByName(o.context, "name 3");
+	its_name = SPHContextFindByAddr(o.context, named);
+	ck_assert_str_eq(its_name, "name 3");
+	leave();
+}
+
+START_TEST(damaged_contexts_are_told)
+{
+	uint64_t head = peek(o.context, FREE), name;
+
+	look_up();
+	name = peek(its_name, 0);
+	damage(o.context, NAMES, 0, "no string tree of it");
+	damage(o.context, ADDRESSES, 0, "no index of it");
+	damage(o.context, NAMES, (uint64_t)o.plain, "no string tree of it");
+	damage(o.context, NAMES, ~0UL, "no string tree of it");
+	damage(o.context, NAMES, peek(o.context, NAMES) + 4096, "no string tree of it");
+	damage(o.context, NAMES, (uint64_t)o.strings, "does not lead there");
+	damage(o.context, ADDRESSES, (uint64_t)o.index, "is none of its names");
+	damage(o.context, FREE, 3, "free ranges lead to");
+	damage(o.context, STATE, 7, "state 7, which there is not");
+	damage(its_name, 0, name ^ 1UL << 8, "is not that");
+	damage(its_name, 0, 0, "is not that");
+	damage(its_name, 0, name | 1UL << 56 | 1UL << 48, "is not that");               /* it ends later */
+	ck_assert_uint_lt((uint64_t)its_name, head);
+	poke(its_name, 0, head);
+	poke(its_name, 8, 16);
+	damage_to(o.context, FREE, (uint64_t)its_name, "or free");
+	poke(o.context, FREE, head);
+	poke(its_name, 0, name);
+	poke(its_name, 8, 0);
+	expect_whole();
+	damage((void *)peek(o.context, NAMES), ROOT, 8, "is broken, so its names are not compared");
+}
+END_TEST
+
+/* --- one direction of a context */
+
+static void put(int here, const char *name, void *value)
+{
+	SASStringBTree_t names;
+
+	join();
+	names = (SASStringBTree_t)(uintptr_t)((uint64_t *)o.context)[NAMES / 8];
+	SASStringBTreeRemove(names, name);
+	if (here)
+		ck_assert(SASStringBTreePut(names, name, value));
+	leave();
+}
+
+static void put_first(uint64_t value, void *string)
+{
+	SASIndex_t addresses;
+	SASIndexKey_t key;
+
+	SASIndexKeyInitUInt64(&key, value);
+	join();
+	addresses = (SASIndex_t)(uintptr_t)((uint64_t *)o.context)[ADDRESSES / 8];
+	SASIndexRemove(addresses, &key);
+	if (string)
+		ck_assert(SASIndexPut(addresses, &key, string));
+	leave();
+}
+
+static void expect_told(long problems, const char *says)
+{
+	ck_assert_int_eq(check(), problems);
+	ck_assert_msg(strstr(told[0], says) != NULL, "not \"%s\": %s", says, told[0]);
+	ck_assert_uint_eq(about(o.context)->problems, (uint64_t)problems);
+}
+
+START_TEST(name_in_one_direction_is_told)
+{
+	look_up();
+	put(0, "name 3", NULL);
+	expect_told(1, "\"name 3\" is a name of");
+	put(1, "name 3", o.heap);
+	expect_told(2, "\"name 3\" is a name of");
+	put(1, "name 3", named);
+	expect_whole();
+	put(1, "one too many\n", named);
+	expect_told(1, "the name \"one too many?\" leads to");
+	put(0, "one too many\n", NULL);
+	put_first((uint64_t)named, NULL);
+	expect_told(1, "and no first one");
+	put_first((uint64_t)named, (char *)its_name + 16);
+	expect_told(1, "is none of its names");
+	put_first((uint64_t)named, its_name);
+	expect_whole();
+	put_first(77, its_name);
+	expect_told(1, "the first name of 0x4d is none of its names");
+}
+END_TEST
+
+/* With this note, that is half done and no problem; the next user of the context finishes it. */
+static void expect_finished(uint64_t state)
+{
+	poke(o.context, STATE, state);
+	expect_whole();
+	ck_assert_uint_eq(about(o.context)->toRecover, 1);
+	join();
+	ck_assert_int_eq(SPHContextCheck(o.context, NULL, NULL), 0);
+	ck_assert_ptr_null(SPHContextFindByName(o.context, "name 3"));
+	ck_assert_ptr_null(SPHContextFindByAddr(o.context, named));
+	ck_assert(SPHContextAddName(o.context, "name 3", named));
+	leave();
+	expect_whole();
+	ck_assert_uint_eq(about(o.context)->toRecover, 0);
+	look_up();
+}
+
+enum { RANGE = 2, UNDO = 3, REMOVE = 4, CLEAR = 5, DEAD = 6 };
+
+START_TEST(note_of_a_context_covers_what_it_is_about)
+{
+	look_up();
+	poke(o.context, VALUE, (uint64_t)named);
+	poke(o.context, STRING, (uint64_t)its_name);
+	poke(o.context, BYTES, 16);
+	put(0, "name 3", NULL);
+	expect_finished(UNDO);
+
+	poke(o.context, OLD, (uint64_t)its_name);
+	poke(o.context, STRING, 0);
+	put(0, "name 3", NULL);
+	put_first((uint64_t)named, NULL);
+	expect_finished(REMOVE);
+
+	put_first((uint64_t)named, NULL);
+	put(0, "name 3", NULL);
+	expect_finished(CLEAR);
+}
+END_TEST
+
+START_TEST(note_of_a_context_that_cannot_be_is_told)
+{
+	uint64_t head = peek(o.context, FREE);
+
+	look_up();
+	poke(o.context, VALUE, (uint64_t)named);
+	poke(o.context, STRING, 0);
+	poke(o.context, OLD, 0);
+	damage(o.context, STATE, RANGE, "noted as a name's");
+	damage(o.context, STATE, UNDO, "noted as a name's");
+	damage(o.context, STATE, REMOVE, "a name is noted that is not in the heap");
+	poke(o.context, OLD, head);
+	damage(o.context, STATE, REMOVE, "or free");
+	poke(o.context, OLD, (uint64_t)its_name);
+	poke(o.context, STRING, (uint64_t)its_name + 16);
+	damage(o.context, STATE, REMOVE, "the next first name");
+	poke(o.context, STRING, 5);
+	poke(o.context, BYTES, 16);
+	damage(o.context, STATE, CLEAR, "noted as a name's");
+	poke(o.context, STRING, (uint64_t)its_name);
+	poke(o.context, BYTES, OBJECTS_BLOCK);
+	damage(o.context, STATE, RANGE, "noted as a name's");
+	poke(o.context, BYTES, 16);
+	put(0, "name 6", NULL);                         /* of another address */
+	poke(o.context, STATE, UNDO);
+	expect_told(1, "\"name 6\" is a name of");
 }
 END_TEST
 
@@ -508,7 +691,7 @@ static void work(int ready, unsigned seed)
 {
 	SASSimpleHeap_t page[16] = { 0 };
 	SASIndexKey_t key;
-	char string[40];
+	char string[40], other[42];
 
 	join();
 	for (unsigned n = seed;; n = n * 1103515245 + 12345) {
@@ -526,6 +709,11 @@ static void work(int ready, unsigned seed)
 		} else {
 			*p = SASCompoundHeapAlloc(o.compound);
 		}
+		snprintf(string, sizeof string, "worker %u %u", seed, n >> 8 & 15);
+		if (SPHContextAddAlias(o.context, string, o.own))
+			SPHContextRename(o.context, string, strcat(strcpy(other, string), "'"), o.own);
+		else if (SPHContextRemoveByName(o.context, string) != 0 && (n >> 12 & 15) == 0)
+			SPHContextRemoveByAddr(o.context, o.own);
 		SASSimpleHeapFree(o.heap, SASSimpleHeapAlloc(o.heap, 16 + (n >> 24)), 16 + (n >> 24));
 		if (write(ready, "", 1) != 1)
 			_exit(1);
@@ -586,6 +774,10 @@ int main(void)
 	tcase_add_test(c, damaged_blocks_of_pages_are_told);
 	tcase_add_test(c, damaged_pages_are_told);
 	tcase_add_test(c, damaged_trees_are_told);
+	tcase_add_test(c, damaged_contexts_are_told);
+	tcase_add_test(c, name_in_one_direction_is_told);
+	tcase_add_test(c, note_of_a_context_covers_what_it_is_about);
+	tcase_add_test(c, note_of_a_context_that_cannot_be_is_told);
 	tcase_add_test(c, many_problems_of_one_object_are_told_in_part);
 	c = help_case(s, "trees");
 	tcase_add_checked_fixture(c, objects_begin, objects_end);

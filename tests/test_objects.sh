@@ -28,6 +28,9 @@ run check --objects store
 expect_like 0 "^$heap simple heap +16K +0 +0 good$" 'check --objects: a heap'
 expect_like 0 "^$index index +64K +3 finder +0 good$" 'check --objects: what the finder leads to'
 expect_like 0 " 0x80123400 +4K +0 +0 unknown$" 'check --objects: the program'"'"'s own'
+context=$(where context)
+expect_like 0 "^$context context +16K +0 +0 good$" 'check --objects: a context'
+expect_like 0 "^$strings string tree +32K +1 context +0 good$" 'check --objects: what a context has names of'
 expect_like 0 '^store: good$' 'check --objects: the last line'
 run check -OJ store; expect_like 0 '^   "objects": \[$' 'check --objects --json'
 expect_like 0 '^ +"reached": "finder",$' 'check --objects --json'
@@ -64,6 +67,8 @@ run index stat -p store -o type,keys,depth,leaves,inner,page; expect 0 'index st
 TYPE        KEYS DEPTH LEAVES INNER PAGE
 index       2000     2     33     1   1K
 string tree  600     2     14     1   1K
+string tree   60     1      1     0   4K
+index        101     1      1     0   4K
 TEXT
 run index stat -p store -bno keybytes,perkey,address "$strings" finder; expect 0 'index stat of two' <<TEXT
     7795     26 $strings
@@ -134,6 +139,8 @@ start store
 run index stat -p store -no keys; expect 0 'stat of a tree in use' <<'TEXT'
 2000
  600
+  60
+ 101
 TEXT
 run check store; expect_like 0 '1 process has joined: objects that are in use are not checked' 'check of a region in use'
 run check -q store; expect 0 'check --quiet of a region in use' < /dev/null

@@ -26,7 +26,7 @@ static const struct sph_type types[] = {
 	{ .type = SAS_RUNTIME_INDEX, .name = "index", .check = sph_check_tree, .has_parts = 1, .node = SAS_RUNTIME_INDEXNODE },
 	{ .type = SAS_RUNTIME_STRINGBTREENODE, .name = "string tree node" },
 	{ .type = SAS_RUNTIME_INDEXNODE, .name = "index node" },
-	{ .type = SAS_RUNTIME_CONTEXT, .name = "context" },
+	{ .type = SAS_RUNTIME_CONTEXT, .name = "context", .check = sph_check_context },
 	{ .type = SAS_RUNTIME_LOCKTABLE, .name = "lock table" },
 	{ .type = SAS_RUNTIME_LOCKFREEHEAP, .name = "lock-free heap" },
 	{ .type = SAS_RUNTIME_LOCKFREELOGGER, .name = "logger" },
@@ -80,8 +80,7 @@ int sph_check_read(struct sph_check *c, struct sph_object *o, uint64_t address, 
 	return 1;
 }
 
-/* The object that a block in use begins with, by an address in it. */
-static struct sph_object *find_object(const struct sph_check *c, uint64_t address)
+struct sph_object *sph_check_object(const struct sph_check *c, uint64_t address)
 {
 	const SASBlockInfo *block = sph_image_block(&c->image, address);
 	size_t low = 0, high = c->count;
@@ -101,17 +100,17 @@ static struct sph_object *find_object(const struct sph_check *c, uint64_t addres
 
 void sph_check_reach(struct sph_check *c, uint64_t address, sas_reached_t how)
 {
-	struct sph_object *o = find_object(c, address);
+	struct sph_object *o = sph_check_object(c, address);
 
 	if (o && o->part_of)
-		o = find_object(c, o->part_of);
+		o = sph_check_object(c, o->part_of);
 	if (o && (o->info.reached == SASReached__NOT || how < o->info.reached))
 		o->info.reached = how;
 }
 
 void sph_check_part(struct sph_check *c, uint64_t address, const struct sph_object *o)
 {
-	struct sph_object *part = find_object(c, address);
+	struct sph_object *part = sph_check_object(c, address);
 
 	if (part && (uint64_t)part->info.address == address)
 		part->part_of = (uint64_t)o->info.address;

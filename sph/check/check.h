@@ -63,6 +63,8 @@ void sph_check_tell(struct sph_check *c, struct sph_object *o, uint64_t where, c
 int sph_check_read(struct sph_check *c, struct sph_object *o, uint64_t address, void *to, size_t size);
 /* Something leads to an address: the object around it is reached so. */
 void sph_check_reach(struct sph_check *c, uint64_t address, sas_reached_t how);
+/* The object that a block in use begins with, by an address in it; or NULL. */
+struct sph_object *sph_check_object(const struct sph_check *c, uint64_t address);
 /* The block that begins there is a further one of this object. */
 void sph_check_part(struct sph_check *c, uint64_t address, const struct sph_object *o);
 
@@ -83,11 +85,27 @@ int sph_check_page(struct sph_check *c, struct sph_object *o, uint64_t page, SAS
 int sph_check_compound(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
 
 /* --- check_simple.c */
+
+struct sph_ranges {                     /* that are free, ascending; malloc'd */
+	struct { uint64_t start, end; } *at;
+	size_t count;
+};
+/* The free ranges of a heap, up to the first that cannot be. 0; 1: there was one, which was told; -errno. `ranges` may be NULL. */
+int sph_check_ranges(struct sph_check *c, struct sph_object *o, const struct sph_place *p, struct sph_ranges *ranges);
 int sph_check_heap(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
 int sph_check_space(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
 int sph_check_stack(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
 
 /* --- check_tree.c */
+struct sph_check_tree;
 int sph_check_tree(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
+/* A tree whose keys are wanted. As sph_check_blocks(); whatever it gives is closed. */
+int sph_check_open_tree(struct sph_check *c, struct sph_object *o, const struct sph_place *p, struct sph_check_tree **tree);
+void sph_check_close_tree(struct sph_check_tree *tree);
+/* All keys at or above `from`, NULL: all. 0; 1: a problem was told, or `key` has ended it; -errno. */
+int sph_check_keys(struct sph_check_tree *tree, const void *from, size_t size, SASObjectKey_t key, void *arg);
+
+/* --- check_context.c */
+int sph_check_context(struct sph_check *c, struct sph_object *o, const struct sph_place *p);
 
 #endif

@@ -14,7 +14,7 @@
 #define TRIES 64                /* to read a node that others change: more often, and something else is wrong */
 #define SPH_LARGEST 65536U      /* page */
 
-struct tree {
+struct sph_check_tree {
 	struct sph_check *c;
 	struct sph_object *o;
 	struct sph_blocks blocks;       /* begins with a copy of the header page */
@@ -23,9 +23,9 @@ struct tree {
 	unsigned char again[SPH_LARGEST];
 };
 
-static struct tree *make_tree(void)
+static struct sph_check_tree *make_tree(void)
 {
-	struct tree *t = aligned_alloc(64, sizeof *t);
+	struct sph_check_tree *t = aligned_alloc(64, sizeof *t);
 
 	if (t)
 		t->blocks.at = NULL;
@@ -34,7 +34,7 @@ static struct tree *make_tree(void)
 	return t;
 }
 
-static void free_tree(struct tree *t)
+static void free_tree(struct sph_check_tree *t)
 {
 	if (t)
 		free(t->blocks.at);
@@ -44,7 +44,7 @@ static void free_tree(struct tree *t)
 /* --- reading it */
 
 /* What its words and its header say. */
-static int is_node(const struct tree *t, uint64_t block, const struct sph_node *n)
+static int is_node(const struct sph_check_tree *t, uint64_t block, const struct sph_node *n)
 {
 	uint64_t word = (uint64_t)n->header.special;
 
@@ -56,7 +56,7 @@ static int is_node(const struct tree *t, uint64_t block, const struct sph_node *
  * just leaving: each store keeps it whole. */
 static int copy_node(void *arg, const void *node, void *copy)
 {
-	struct tree *t = arg;
+	struct sph_check_tree *t = arg;
 	const size_t page = t->blocks.page_size;
 	struct sph_image *image = &t->c->image;
 	uint64_t block = sph_blocks_around(&t->blocks, (uint64_t)node);
@@ -74,7 +74,7 @@ static int copy_node(void *arg, const void *node, void *copy)
 
 static int nth_block(void *arg, uint64_t n, uint64_t *first, uint32_t *count)
 {
-	const struct tree *t = arg;
+	const struct sph_check_tree *t = arg;
 
 	if (n >= t->blocks.count)
 		return 0;
@@ -85,21 +85,21 @@ static int nth_block(void *arg, uint64_t n, uint64_t *first, uint32_t *count)
 
 static int owner_of(void *arg, uint64_t page, uint64_t *owner)
 {
-	const struct tree *t = arg;
+	const struct sph_check_tree *t = arg;
 	SASBlockHeader header;
 	int error = sph_check_page(t->c, t->o, page, &header, owner);
 
 	return error < 0 ? error : 0;
 }
 
-static struct sph_tree_source source_of(struct tree *t)
+static struct sph_tree_source source_of(struct sph_check_tree *t)
 {
 	return (struct sph_tree_source){ .root = sph_tree_root(&t->blocks.main.header), .page = t->blocks.page_size, .node = copy_node,
 					 .block = nth_block, .owner = owner_of, .arg = t };
 }
 
 /* Its blocks, and its own part of the header page. As sph_check_blocks(). */
-static int open_tree(struct tree *t, struct sph_check *c, struct sph_object *o, const struct sph_place *p)
+static int open_tree(struct sph_check_tree *t, struct sph_check *c, struct sph_object *o, const struct sph_place *p)
 {
 	const struct sph_m_tree *m = sph_tree_of(&t->blocks.main.header);
 	int error = sph_check_blocks(c, o, p, &t->blocks);
@@ -127,7 +127,7 @@ static int open_tree(struct tree *t, struct sph_check *c, struct sph_object *o, 
 
 static void tell_problem(const void *node, const char *what, void *arg)
 {
-	const struct tree *t = arg;
+	const struct sph_check_tree *t = arg;
 
 	sph_check_tell(t->c, t->o, (uint64_t)node, "%s", what);
 }
@@ -136,7 +136,7 @@ int sph_check_tree(struct sph_check *c, struct sph_object *o, const struct sph_p
 {
 	struct sph_tree_source from;
 	struct sph_tree_info info;
-	struct tree *t = make_tree();
+	struct sph_check_tree *t = make_tree();
 	long result = t ? open_tree(t, c, o, p) : -ENOMEM;
 
 	if (!result) {
@@ -149,12 +149,102 @@ int sph_check_tree(struct sph_check *c, struct sph_object *o, const struct sph_p
 	return result < 0 ? (int)result : 0;
 }
 
+/* --- its keys, and of whoever checks what has a tree */
+
+struct keys {
+	struct sph_check_tree *tree;
+	struct sph_key from;
+	SASObjectKey_t visit;
+	void *arg;
+	uint64_t nodes;                 /* visited: no more than there are pages */
+	unsigned char *bytes;           /* this key, and the one before */
+	size_t last;                    /* its size, and 1; 0: there is none */
+};
+
+static int tell_node(const struct keys *k, const void *node, const char *what)
+{
+	tell_problem(node, what, k->tree);
+	return 1;
+}
+
+static int visit_leaf(struct keys *k, const void *node, const struct sph_node *leaf)
+{
+	const size_t page = k->tree->blocks.page_size, prefix = sph_node_prefix_size(leaf, page);
+	struct sph_entry entries[SPH_SLOTS];
+	unsigned count = sph_leaf_order(leaf, page, entries);
+	int result = 0;
+
+	memcpy(k->bytes, sph_node_prefix(leaf, page, prefix), prefix);
+	for (unsigned i = 0; i < count && !result; i++) {
+		struct sph_key key = { k->bytes, prefix + entries[i].key.size }, last = { k->bytes + SPH_LARGEST, k->last - 1 };
+
+		if (key.size > page)
+			return tell_node(k, node, "a key is longer than a page");
+		memcpy(k->bytes + prefix, entries[i].key.bytes, entries[i].key.size);
+		if (k->from.bytes && sph_key_compare(key, k->from) < 0)
+			continue;
+		if (k->last && sph_key_compare(last, key) >= 0)
+			return tell_node(k, node, "keys are out of order");
+		result = k->visit(key.bytes, key.size, entries[i].value, k->arg);
+		memcpy(k->bytes + SPH_LARGEST, key.bytes, key.size);
+		k->last = key.size + 1;
+	}
+	return result;
+}
+
+/* level -1: the root. 1: a problem was told, or `visit` has ended it. */
+static int visit_node(struct keys *k, const void *node, int level)
+{
+	struct sph_check_tree *t = k->tree;
+	struct sph_node *copy = aligned_alloc(64, t->blocks.page_size);
+	int result = copy ? copy_node(t, node, copy) : sas_service_fail(ENOMEM, "no memory of this process to read a tree with");
+
+	if (result == SPH_NO_NODE || (!result && ((level >= 0 && copy->n.level != level) || copy->n.level > SPH_DEPTH)))
+		result = tell_node(k, node, "a pointer does not lead to a node of its place");
+	else if (!result && k->nodes++ >= (uint64_t)t->blocks.count * t->blocks.pages)
+		result = tell_node(k, node, "there are more pointers to nodes than pages");
+	else if (!result && copy->n.level == 0)
+		result = visit_leaf(k, node, copy);
+	else if (!result)
+		for (unsigned i = k->from.bytes ? sph_inner_find(copy, t->blocks.page_size, k->from, 0) : 0;
+		     i <= sph_view_count(copy) && !result; i++)
+			result = visit_node(k, sph_view_child(copy, i), copy->n.level - 1);
+	free(copy);
+	return result;
+}
+
+int sph_check_open_tree(struct sph_check *c, struct sph_object *o, const struct sph_place *p, struct sph_check_tree **tree)
+{
+	*tree = make_tree();
+	return *tree ? open_tree(*tree, c, o, p) : -ENOMEM;
+}
+
+void sph_check_close_tree(struct sph_check_tree *tree)
+{
+	free_tree(tree);
+}
+
+int sph_check_keys(struct sph_check_tree *tree, const void *from, size_t size, SASObjectKey_t key, void *arg)
+{
+	struct keys k = { .tree = tree, .from = { from, size }, .visit = key, .arg = arg };
+	const void *root = sph_tree_root(&tree->blocks.main.header);
+	int result = 0;
+
+	k.bytes = malloc(2 * SPH_LARGEST);
+	if (!k.bytes)
+		return sas_service_fail(ENOMEM, "no memory of this process to read a tree with");
+	if (root)
+		result = visit_node(&k, root, -1);
+	free(k.bytes);
+	return result;
+}
+
 /* --- one tree, by who wants to see it */
 
 struct sight {
 	struct sph_check check;
 	struct sph_object object;
-	struct tree *tree;
+	struct sph_check_tree *tree;
 	char first[400];                /* problem */
 };
 
@@ -245,87 +335,16 @@ int SASObjectTreeInfo(SASInspect_t inspect, const void *tree, SASTreeInfo *info)
 	return sas_service_errno(end_sight(&s, error));
 }
 
-/* --- its keys */
-
-struct keys {
-	struct sight *sight;
-	struct sph_key from;
-	SASObjectKey_t visit;
-	void *arg;
-	uint64_t nodes;                 /* visited: no more than there are pages */
-	unsigned char *bytes;           /* this key, and the one before */
-	size_t last;                    /* its size, and 1; 0: there is none */
-};
-
-static int tell_node(const struct keys *k, const void *node, const char *what)
-{
-	tell_problem(node, what, k->sight->tree);
-	return 1;
-}
-
-static int visit_leaf(struct keys *k, const void *node, const struct sph_node *leaf)
-{
-	const size_t page = k->sight->tree->blocks.page_size, prefix = sph_node_prefix_size(leaf, page);
-	struct sph_entry entries[SPH_SLOTS];
-	unsigned count = sph_leaf_order(leaf, page, entries);
-	int result = 0;
-
-	memcpy(k->bytes, sph_node_prefix(leaf, page, prefix), prefix);
-	for (unsigned i = 0; i < count && !result; i++) {
-		struct sph_key key = { k->bytes, prefix + entries[i].key.size }, last = { k->bytes + SPH_LARGEST, k->last - 1 };
-
-		if (key.size > page)
-			return tell_node(k, node, "a key is longer than a page");
-		memcpy(k->bytes + prefix, entries[i].key.bytes, entries[i].key.size);
-		if (k->from.bytes && sph_key_compare(key, k->from) < 0)
-			continue;
-		if (k->last && sph_key_compare(last, key) >= 0)
-			return tell_node(k, node, "keys are out of order");
-		result = k->visit(key.bytes, key.size, entries[i].value, k->arg);
-		memcpy(k->bytes + SPH_LARGEST, key.bytes, key.size);
-		k->last = key.size + 1;
-	}
-	return result;
-}
-
-/* level -1: the root. 1: a problem was told, or `visit` has ended it. */
-static int visit_node(struct keys *k, const void *node, int level)
-{
-	struct tree *t = k->sight->tree;
-	struct sph_node *copy = aligned_alloc(64, t->blocks.page_size);
-	int result = copy ? copy_node(t, node, copy) : sas_service_fail(ENOMEM, "no memory of this process to read a tree with");
-
-	if (result == SPH_NO_NODE || (!result && ((level >= 0 && copy->n.level != level) || copy->n.level > SPH_DEPTH)))
-		result = tell_node(k, node, "a pointer does not lead to a node of its place");
-	else if (!result && k->nodes++ >= (uint64_t)t->blocks.count * t->blocks.pages)
-		result = tell_node(k, node, "there are more pointers to nodes than pages");
-	else if (!result && copy->n.level == 0)
-		result = visit_leaf(k, node, copy);
-	else if (!result)
-		for (unsigned i = k->from.bytes ? sph_inner_find(copy, t->blocks.page_size, k->from, 0) : 0;
-		     i <= sph_view_count(copy) && !result; i++)
-			result = visit_node(k, sph_view_child(copy, i), copy->n.level - 1);
-	free(copy);
-	return result;
-}
-
 int SASObjectTreeKeys(SASInspect_t inspect, const void *tree, const void *from, size_t size, SASObjectKey_t key, void *arg)
 {
 	struct sight s;
-	struct keys k = { .sight = &s, .from = { from, size }, .visit = key, .arg = arg };
-	const void *root;
 	int result;
 
 	if (!key)
 		return sas_service_errno(sas_service_fail(EINVAL, "SASObjectTreeKeys: nobody takes the keys"));
 	result = begin_sight(&s, inspect, tree);
-	k.bytes = malloc(2 * SPH_LARGEST);
-	if (!result && !k.bytes)
-		result = sas_service_fail(ENOMEM, "no memory of this process to read a tree with");
-	root = !result && !s.check.problems ? sph_tree_root(&s.tree->blocks.main.header) : NULL;
-	if (root)
-		result = visit_node(&k, root, -1);
-	free(k.bytes);
+	if (!result && !s.check.problems)
+		result = sph_check_keys(s.tree, from, size, key, arg);
 	result = end_sight(&s, result);
 	return result < 0 ? sas_service_errno(result) : result;
 }

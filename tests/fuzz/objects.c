@@ -38,7 +38,7 @@ static void fail(const char *what)
 /* --- places */
 
 struct place { uint64_t address, size; };
-static struct place places[20];
+static struct place places[25];
 const unsigned fuzz_places = sizeof places / sizeof *places;
 
 uint64_t fuzz_place_size(unsigned place)
@@ -88,6 +88,11 @@ static void find_places(void)
 	places[n++] = (struct place){ (uint64_t)made.page, 256 };
 	places[n++] = (struct place){ word_at((uint64_t)made.compound + 128), 256 };   /* an expansion */
 	places[n++] = (struct place){ (uint64_t)made.heap, (uint64_t)made.strings + OBJECTS_BLOCK - (uint64_t)made.heap };
+	places[n++] = (struct place){ (uint64_t)made.context, 256 };
+	places[n++] = (struct place){ (uint64_t)made.context, 2048 };                  /* and its strings */
+	for (unsigned i = 0; i < 2; i++)                                                /* the roots, leaves, of its trees */
+		places[n++] = (struct place){ word_at(word_at((uint64_t)made.context + 64 + 8 * i) + ROOT), 4096 };
+	places[n++] = (struct place){ word_at((uint64_t)made.context + 40), 64 };
 	if (n != fuzz_places)
 		fail("places");
 	for (unsigned i = 0; i < n; i++)
