@@ -559,7 +559,7 @@ static void *look(void *arg)
 		must(!value || (uintptr_t)value % 16 == 0);
 		must(SPHContextFindByName(context, "staying") == context);
 		must(strcmp(SPHContextFindByAddr(context, context), "staying") == 0);
-		++*looked;
+		__atomic_fetch_add(looked, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }

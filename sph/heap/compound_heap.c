@@ -16,6 +16,7 @@
 #include "sascompoundheap.h"
 #include "sasmsync.h"
 #include "sassim.h"
+#include "sph/racy.h"
 #include "sph/word.h"
 
 #define DEFAULT_PAGE 4096U
@@ -357,14 +358,19 @@ static int check_page(struct sas_use *u, SASBlockHeader *heap, const SASBlockHea
 {
 	SASBlockHeader *block = sph_pages_block_of(u, heap, page);
 	size_t at = (size_t)((const char *)page - (const char *)block), first = sph_pages(heap)->first;
+	SASBlockHeader seen;
 	int error;
 
 	if (!block || at < first || (at - first) % sph_pages(heap)->page_size != 0)
 		return sas_service_fail(EINVAL, "no page of the heap at %p begins at %p", (void *)heap, (const void *)page);
 	error = sas_use_reach(u, page);
-	if (!error && !SOMSASCheckBlockSigAndType(page, SAS_RUNTIME_SIMPLEHEAP))
-		error = sas_service_fail(EINVAL, "the page at %p is no simple heap", (const void *)page);
-	return error;
+	if (error)
+		return error;
+	/* Another may be freeing it. */
+	sph_racy_copy(&seen, page, sizeof seen);
+	if (!SOMSASCheckBlockSigAndType(&seen, SAS_RUNTIME_SIMPLEHEAP))
+		return sas_service_fail(EINVAL, "the page at %p is no simple heap", (const void *)page);
+	return 0;
 }
 
 static int give_page(struct sas_use *u, SASBlockHeader *heap, SASBlockHeader *page)

@@ -24,7 +24,7 @@
 #define SPH_NODE_H
 
 #include <endian.h>
-#include "racy.h"
+#include "sph/racy.h"
 #include "tree.h"
 
 #define SPH_SLOTS 256U
