@@ -154,7 +154,7 @@ static inline uint8_t sph_print(uint64_t hash)
 	return (uint8_t)(hash >> 56);
 }
 
-/* --- leaves (leaf.c). Sizes are of pages. */
+/* --- leaves (leaf.c, leaf_order.c, leaf_pack.c). Sizes are of pages. */
 struct sph_leaf_place {                 /* a key, looked for in a leaf */
 	unsigned slot;
 	uint64_t value;
