@@ -317,7 +317,7 @@ START_TEST(a_lost_page_is_told)
 	ck_assert_int_eq(sph_tree_copy_node(&m->look, m->tree, NULL, copy), 0);
 	leaf = (char *)(uintptr_t)sph_view_child(copy, 0);
 	memcpy(before, leaf, 512);
-	memset(leaf, 0, 64);
+	memset(leaf, 0, 512);
 	for (unsigned i = 0; i < m->count; i++) {
 		int error = sph_tree_get(&m->look, m->tree, m->keys[i].key, &value);
 

@@ -46,7 +46,7 @@ static void free_tree(struct sph_check_tree *t)
 /* What its words and its header say. */
 static int is_node(const struct sph_check_tree *t, uint64_t block, const struct sph_node *n)
 {
-	uint64_t word = (uint64_t)n->header.special;
+	uint64_t word = n->n.word;
 
 	return SOMSASCheckBlockSig(&n->header) && n->header.blockType == t->node && n->header.blockSize == t->blocks.page_size &&
 	       (uint64_t)n->header.baseBlock == block && word != SPH_WORD_OUTDATED && (word & 1 || word == n->version << 1);
@@ -197,6 +197,7 @@ static int visit_node(struct keys *k, const void *node, int level)
 {
 	struct sph_check_tree *t = k->tree;
 	struct sph_node *copy = aligned_alloc(64, t->blocks.page_size);
+	uint64_t first;
 	int result = copy ? copy_node(t, node, copy) : sas_service_fail(ENOMEM, "no memory of this process to read a tree with");
 
 	if (result == SPH_NO_NODE || (!result && ((level >= 0 && copy->n.level != level) || copy->n.level > SPH_DEPTH)))
@@ -206,7 +207,7 @@ static int visit_node(struct keys *k, const void *node, int level)
 	else if (!result && copy->n.level == 0)
 		result = visit_leaf(k, node, copy);
 	else if (!result)
-		for (unsigned i = k->from.bytes ? sph_inner_find(copy, t->blocks.page_size, k->from, 0) : 0;
+		for (unsigned i = k->from.bytes ? sph_inner_find(copy, t->blocks.page_size, k->from, 0, &first) : 0;
 		     i <= sph_view_count(copy) && !result; i++)
 			result = visit_node(k, sph_view_child(copy, i), copy->n.level - 1);
 	free(copy);

@@ -115,7 +115,7 @@ static int new_root(struct sph_change *c, const struct row *row)
 	int error = 0;
 
 	if (row->count == 2)
-		error = sph_change_make_inner(c, ((const struct sph_node *)node)->n.level + 1U, node, &separator, 1, &node);
+		error = sph_change_make_inner(c, sph_node_at(node)->n.level + 1U, node, &separator, 1, &node);
 	if (error)
 		return sph_change_undo(c, error);
 	if (!sph_hold_take(h, c->u, &c->t->word, &c->t->version, c->path->word))
@@ -162,7 +162,7 @@ static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *se
 
 	if (!right && at == 0)
 		return 0;
-	other = (struct sph_node *)parent->body.child[right ? at + 1 : at - 1];
+	other = sph_node_at(*sph_inner_cell(parent, right ? at + 1 : at - 1));
 	if (sas_use_reach(c->u, other) < 0)
 		return 0;
 	word = __atomic_load_n(sph_node_word(other), __ATOMIC_ACQUIRE);
@@ -177,7 +177,7 @@ static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *se
 	if (got < 0)
 		return got;
 	memcpy(all, right ? separators : theirs, (right ? n : (unsigned)got) * sizeof *all);
-	all[right ? n : (unsigned)got] = (struct sph_entry){ .key = between, .value = right ? other->body.child[0] : *leftmost };
+	all[right ? n : (unsigned)got] = (struct sph_entry){ .key = between, .value = right ? *sph_inner_cell(other, 0) : *leftmost };
 	memcpy(all + (right ? n : (unsigned)got) + 1, right ? theirs : separators, (right ? (unsigned)got : n) * sizeof *all);
 	if (!sph_change_fits(c, sph_inner_size(all, n + (unsigned)got + 1), MERGED)) {
 		sph_hold_undo(&c->holds[--c->hold_count]);
@@ -186,7 +186,7 @@ static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *se
 	will_go(c, other);
 	memcpy(separators, all, (n + (unsigned)got + 1) * sizeof *all);
 	if (!right) {
-		*leftmost = other->body.child[0];
+		*leftmost = *sph_inner_cell(other, 0);
 		*first = at - 1;
 	}
 	*count = n + (unsigned)got + 1;
@@ -202,7 +202,7 @@ static int replace_inner(struct sph_change *c, unsigned depth, unsigned first, u
 	struct sph_entry *separators = sph_change_grab(c, (node->n.count + 1U) * sizeof *separators);
 	/* Of two nodes, as it may take a neighbour in. */
 	struct sph_entry *changed = sph_change_grab(c, (2 * c->page / 14 + 4) * sizeof *changed);
-	uint64_t leftmost = node->body.child[0];
+	uint64_t leftmost = *sph_inner_cell(node, 0);
 	struct row up = { .count = 1 };
 	int got, error;
 
@@ -253,7 +253,7 @@ static int go_up(struct sph_change *c, unsigned depth, unsigned first, unsigned 
 		if (sph_change_hold(c, above->node, above->word))
 			return sph_change_undo(c, 1);
 	if (row->count == 1 && gone == 1)
-		return sph_change_publish(c, sph_inner_child(above->node, first), row->node[0]);
+		return sph_change_publish(c, sph_inner_cell(above->node, first), row->node[0]);
 	return replace_inner(c, depth - 1, first, gone, row);
 }
 
@@ -272,7 +272,7 @@ static struct sph_node *neighbour(struct sph_change *c, unsigned percent, int *r
 
 		if (*right ? above->child >= above->node->n.count : above->child == 0)
 			continue;
-		other = (struct sph_node *)*sph_inner_child(above->node, *right ? above->child + 1 : above->child - 1);
+		other = sph_node_at(*sph_inner_cell(above->node, *right ? above->child + 1 : above->child - 1));
 		if (sas_use_reach(c->u, other) < 0)
 			continue;
 		word = __atomic_load_n(sph_node_word(other), __ATOMIC_ACQUIRE);

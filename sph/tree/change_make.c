@@ -88,12 +88,14 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 	version = __atomic_load_n(&node->version, __ATOMIC_RELAXED) + 1;
 	h = (SASBlockHeader){ .blockType = c->t->node_type, .blockSize = c->page, .baseBlock = sph_pages_block_of(c->u, c->tree, node),
 			      .blockSig1 = block__Signature_1, .blockSig2 = block__Signature_2 };
+	/* Whose page it was may have died before its word said so. */
+	__atomic_store_n(sph_node_word(node), SPH_WORD_OUTDATED, __ATOMIC_RELAXED);
 	sph_racy_begin();
-	sph_racy_copy(&node->n, &image->n, c->page - offsetof(struct sph_node, n));
+	sph_racy_copy(&node->n.level, &image->n.level, c->page - (size_t)((const char *)&image->n.level - (const char *)image));
 	sph_racy_copy(&node->header.blockSig1, &h.blockSig1, sizeof h - offsetof(SASBlockHeader, blockSig1));
 	__atomic_store_n(&node->version, version, __ATOMIC_RELEASE);
 	__atomic_store_n(sph_node_word(node), version << 1, __ATOMIC_RELEASE);
-	*made = (uintptr_t)node;
+	*made = sph_pointer_to(node, &image->n);
 	return 0;
 }
 
@@ -250,7 +252,7 @@ int sph_change_take_inner(struct sph_change *c, const struct sph_node *inner, st
 
 	for (unsigned i = 0; i < count; i++) {
 		separators[i].key = sph_inner_suffix(inner, c->page, i);
-		separators[i].value = inner->body.child[i + 1];
+		separators[i].value = *sph_inner_cell(inner, i + 1);
 	}
 	error = with_prefix(c, inner, separators, count);
 	return error ? error : (int)count;
@@ -278,7 +280,7 @@ int sph_change_make_leaf(struct sph_change *c, const struct sph_entry *entries, 
 	if (!image)
 		return sph_change_no_memory();
 	sph_leaf_pack(image, c->page, entries, count);
-	sph_leaf_note_form(c->t, image);
+	sph_leaf_note_width(c->t, image);
 	return make_node(c, image, made);
 }
 

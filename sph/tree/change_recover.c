@@ -28,7 +28,7 @@ static int is_on(const struct sph_path *path, const void *node, size_t page)
 	if (path->depth < 2)
 		return 0;
 	for (unsigned i = 0; i <= sph_inner_last(path->step[path->depth - 2].node, page); i++)
-		if (__atomic_load_n(sph_inner_child(path->step[path->depth - 2].node, i), __ATOMIC_RELAXED) == (uintptr_t)node)
+		if (sph_node_at(sph_inner_child(path->step[path->depth - 2].node, page, i)) == node)
 			return 1;
 	return 0;
 }

@@ -17,9 +17,16 @@ static inline int read_form(const struct sph_node *inner, size_t page, struct fo
 {
 	f->prefix = sph_node_prefix_size(inner, page);
 	f->count = __atomic_load_n(&inner->n.count, __ATOMIC_RELAXED);
-	f->heads = (const uint32_t *)(const void *)&inner->body.child[f->count + 1];
-	f->offsets = (const uint16_t *)(const void *)&f->heads[f->count];
-	return SPH_NODE_BODY + f->count * 14 + 10 + f->prefix <= page;
+	f->heads = (const uint32_t *)(const void *)((const char *)inner + sph_inner_heads(f->count));
+	f->offsets = (const uint16_t *)(const void *)((const char *)inner + sph_inner_offsets(f->count));
+	return sph_inner_texts(f->count) + sph_prefix_far(f->prefix) <= page;
+}
+
+static inline uint64_t child_at(const struct sph_node *inner, const struct form *f, size_t i)
+{
+	const char *children = (const char *)inner + sph_inner_children(f->count);
+
+	return __atomic_load_n((const uint64_t *)(const void *)children + i, __ATOMIC_ACQUIRE);
 }
 
 static inline struct sph_key suffix_at(const struct sph_node *inner, size_t page, const struct form *f, size_t i)
@@ -40,22 +47,38 @@ struct sph_key sph_inner_suffix(const struct sph_node *inner, size_t page, unsig
 	return suffix_at(inner, page, &f, i);
 }
 
-/* How many heads are below, or (`too`) not above, this one. Without a branch that depends on them. */
-static inline size_t heads_below(const struct form *f, uint32_t head, int too)
+/* How many of the next 16, at most `count`, are below this one. They are compared at once, where the processor can. */
+static inline unsigned below16(const uint32_t *heads, size_t count, uint32_t head)
 {
-	const uint32_t *low = f->heads;
-	size_t count = f->count;
+	unsigned below = 0;
+	uint32_t h[16];
 
-	if (!count)
-		return 0;
-	while (count > 1) {
-		size_t half = count / 2;
-		uint32_t at = __atomic_load_n(&low[half - 1], __ATOMIC_RELAXED);
+	sph_racy_copy(h, heads, sizeof h);
+	for (unsigned i = 0; i < 16; i++)
+		below += (h[i] < head) & (i < count);
+	return below;
+}
 
-		low += (too ? at <= head : at < head) ? half : 0;
-		count -= half;
+/* How many heads are below this one: by the marks first, so that few lines are touched (Rao and Ross, CSB+-trees, SIGMOD 2000, go as far in
+ * each node). What is read behind the last head lies within the page. */
+static inline size_t heads_below(const struct sph_node *inner, const struct form *f, uint32_t head)
+{
+	const uint32_t *marks = inner->body.marks;
+	size_t first = 0, count = f->count / 16;
+
+	while (count > 16) {
+		size_t half = count / 2 / 16 * 16;
+
+		half = half ? half : 16;
+		if (__atomic_load_n(&marks[first + half - 1], __ATOMIC_RELAXED) < head) {
+			first += half;
+			count -= half;
+		} else
+			count = half;
 	}
-	return (size_t)(low - f->heads) + (too ? __atomic_load_n(low, __ATOMIC_RELAXED) <= head : __atomic_load_n(low, __ATOMIC_RELAXED) < head);
+	if (count)
+		first += below16(marks + first, count, head);
+	return first * 16 + below16(f->heads + first * 16, f->count - first * 16, head);
 }
 
 static inline int racy_compare(struct sph_key a, struct sph_key b)
@@ -66,36 +89,47 @@ static inline int racy_compare(struct sph_key a, struct sph_key b)
 }
 
 /* The child is that after all separators at or below the key, or, for what is below the key, after those below it. */
-unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below)
+static size_t find(const struct sph_node *inner, size_t page, const struct form *f, struct sph_key key, int below)
 {
 	struct sph_key suffix;
-	struct form f;
 	uint32_t head;
 	size_t low, high;
 	int c;
 
-	if (!read_form(inner, page, &f))
-		return 0;
-	if (f.prefix) {
-		c = sph_racy_compare(key.bytes, sph_node_prefix(inner, page, f.prefix), key.size < f.prefix ? key.size : f.prefix);
-		if (c || key.size < f.prefix)
-			return c > 0 ? (unsigned)f.count : 0;
+	if (f->prefix) {
+		c = sph_racy_compare(key.bytes, sph_node_prefix(inner, page, f->prefix), key.size < f->prefix ? key.size : f->prefix);
+		if (c || key.size < f->prefix)
+			return c > 0 ? f->count : 0;
 	}
-	suffix = (struct sph_key){ key.bytes + f.prefix, key.size - f.prefix };
+	suffix = (struct sph_key){ key.bytes + f->prefix, key.size - f->prefix };
 	head = sph_head4(suffix.bytes, suffix.size);
-	low = heads_below(&f, head, 0);
-	if (low == f.count || __atomic_load_n(&f.heads[low], __ATOMIC_RELAXED) != head)
-		return (unsigned)low;
-	for (high = heads_below(&f, head, 1); low < high;) {
+	low = heads_below(inner, f, head);
+	if (low == f->count || __atomic_load_n(&f->heads[low], __ATOMIC_RELAXED) != head)
+		return low;
+	for (high = head == ~0U ? f->count : heads_below(inner, f, head + 1); low < high;) {
 		size_t middle = (low + high) / 2;
 
-		c = racy_compare(suffix_at(inner, page, &f, middle), suffix);
+		c = racy_compare(suffix_at(inner, page, f, middle), suffix);
 		if (below ? c < 0 : c <= 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return (unsigned)low;
+	return low;
+}
+
+unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below, uint64_t *child)
+{
+	struct form f;
+	size_t i;
+
+	if (!read_form(inner, page, &f)) {
+		*child = 0;
+		return 0;
+	}
+	i = find(inner, page, &f, key, below);
+	*child = child_at(inner, &f, i);
+	return (unsigned)i;
 }
 
 unsigned sph_inner_last(const struct sph_node *inner, size_t page)
@@ -105,6 +139,13 @@ unsigned sph_inner_last(const struct sph_node *inner, size_t page)
 	return read_form(inner, page, &f) ? (unsigned)f.count : 0;
 }
 
+uint64_t sph_inner_child(const struct sph_node *inner, size_t page, unsigned i)
+{
+	struct form f;
+
+	return read_form(inner, page, &f) && i <= f.count ? child_at(inner, &f, i) : 0;
+}
+
 int sph_inner_is_sound(const struct sph_node *inner, size_t page)
 {
 	struct form f;
@@ -112,15 +153,16 @@ int sph_inner_is_sound(const struct sph_node *inner, size_t page)
 
 	if (!read_form(inner, page, &f) || f.prefix != inner->n.prefix)
 		return 0;
-	at = SPH_NODE_BODY + f.count * 14 + 10;
+	at = sph_inner_texts(f.count);
 	for (size_t i = 0; i < f.count; i++) {
 		struct sph_key suffix = suffix_at(inner, page, &f, i);
 
-		if (f.offsets[i] != at || f.heads[i] != sph_head4(suffix.bytes, suffix.size))
+		if (f.offsets[i] != at || f.heads[i] != sph_head4(suffix.bytes, suffix.size) ||
+		    (i % 16 == 15 && inner->body.marks[i / 16] != f.heads[i]))
 			return 0;
 		at += suffix.size;
 	}
-	return f.offsets[f.count] == at && at + f.prefix <= page;
+	return f.offsets[f.count] == at && at + sph_prefix_far(f.prefix) <= page;
 }
 
 /* --- packing */
@@ -141,23 +183,25 @@ size_t sph_inner_size(const struct sph_entry *separators, unsigned count)
 
 void sph_inner_pack(struct sph_node *inner, size_t page, unsigned level, uint64_t leftmost, const struct sph_entry *separators, unsigned count)
 {
-	size_t prefix = prefix_of(separators, count), at = SPH_NODE_BODY + count * 14UL + 10;
-	uint64_t *child = inner->body.child;
-	uint32_t *head = (uint32_t *)(void *)(child + count + 1);
-	uint16_t *offset = (uint16_t *)(void *)(head + count);
+	size_t prefix = prefix_of(separators, count), at = sph_inner_texts(count);
+	uint32_t *head = (uint32_t *)(void *)((char *)inner + sph_inner_heads(count));
+	uint64_t *child = (uint64_t *)(void *)((char *)inner + sph_inner_children(count));
+	uint16_t *offset = (uint16_t *)(void *)((char *)inner + sph_inner_offsets(count));
 
 	memset(&inner->n, 0, page - offsetof(struct sph_node, n));
 	inner->n.level = (uint8_t)level;
 	inner->n.prefix = (uint16_t)prefix;
 	inner->n.count = (uint16_t)count;
 	if (prefix)
-		memcpy((char *)inner + page - prefix, separators[0].key.bytes, prefix);
+		memcpy((char *)(uintptr_t)sph_node_prefix(inner, page, prefix), separators[0].key.bytes, prefix);
 	child[0] = leftmost;
 	for (unsigned i = 0; i < count; i++) {
 		struct sph_key suffix = { separators[i].key.bytes + prefix, separators[i].key.size - prefix };
 
 		child[i + 1] = separators[i].value;
 		head[i] = sph_head4(suffix.bytes, suffix.size);
+		if (i % 16 == 15)
+			inner->body.marks[i / 16] = head[i];
 		offset[i] = (uint16_t)at;
 		memcpy((char *)inner + at, suffix.bytes, suffix.size);
 		at += suffix.size;

@@ -26,36 +26,44 @@ uint64_t sph_key_hash(struct sph_key key)
 	return (h ^ h >> 32) * 0x9E3779B97F4A7C15ULL;
 }
 
-/* Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf.
- * It may be anywhere. */
+/*
+ * Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf. Eight slots, whose
+ * values are a line; then the eight beside them, whose fingerprints are compared at the same time; then it may be anywhere.
+ */
+#define HOME 8U
+#define PAIR (2 * HOME)
+
 static inline unsigned home_of(uint64_t hash, size_t slots)
 {
-	return (unsigned)((hash & 0xffffffffU) * slots >> 32) & ~7U;
+	return (unsigned)((hash & 0xffffffffU) * slots >> 32) & ~(HOME - 1);
 }
 
-void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t address, uint64_t hash)
+void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash)
 {
-	const uint64_t form = __atomic_load_n(&t->leaf_form, __ATOMIC_RELAXED);
-	const char *leaf = (const char *)address;
-	unsigned home = home_of(hash, form & 0xffff);
+	const size_t slots = (pointer & SPH_POINTER_SLOTS) + 1, width = __atomic_load_n(&t->leaf_width, __ATOMIC_RELAXED);
+	const unsigned pair = home_of(hash, slots) & ~(PAIR - 1);
+	const char *leaf = (const char *)sph_node_at(pointer), *end = leaf + t->page_size, *keys = leaf + sph_leaf_keys(slots) + pair * width;
 
-	__builtin_prefetch(leaf);
 	__builtin_prefetch(leaf + 64);
 	__builtin_prefetch(leaf + 128);
-	__builtin_prefetch(leaf + SPH_LEAF_PRINTS + home);
-	__builtin_prefetch(leaf + (form >> 16 & 0xffff) + home * 8);
-	__builtin_prefetch(leaf + (form >> 16 & 0xffff) + home * 8 + 56);
-	__builtin_prefetch(leaf + (form >> 32 & 0xffff) + home * (form >> 48));
-	__builtin_prefetch(leaf + (form >> 32 & 0xffff) + home * (form >> 48) + 48);
+	__builtin_prefetch(leaf + SPH_LEAF_PRINTS + pair);
+	__builtin_prefetch(keys);
+	__builtin_prefetch(keys + PAIR * width / 2);
+	__builtin_prefetch(keys + PAIR * width - 1);
+	__builtin_prefetch(end - 8 * (pair + HOME));
+	__builtin_prefetch(end - 8 * (pair + PAIR));
+	if (pointer & SPH_POINTER_PREFIX) {
+		__builtin_prefetch(end - 8 * slots - 1);
+		__builtin_prefetch(end - 8 * slots - 64);
+	}
 }
 
-void sph_leaf_note_form(struct sph_m_tree *t, const struct sph_node *leaf)
+void sph_leaf_note_width(struct sph_m_tree *t, const struct sph_node *leaf)
 {
-	size_t width = leaf->n.width == SPH_VARIES ? 2 : leaf->n.width;
-	uint64_t form = leaf->n.count | leaf->n.values * 8ULL << 16 | (uint64_t)leaf->n.keys << 32 | (uint64_t)width << 48;
+	uint64_t width = leaf->n.width == SPH_VARIES ? 2 : leaf->n.width;
 
-	if (__atomic_load_n(&t->leaf_form, __ATOMIC_RELAXED) != form)
-		__atomic_store_n(&t->leaf_form, form, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&t->leaf_width, __ATOMIC_RELAXED) != width)
+		__atomic_store_n(&t->leaf_width, width, __ATOMIC_RELAXED);
 }
 
 struct sph_key sph_leaf_suffix(const struct sph_node *leaf, size_t page, unsigned slot)
@@ -78,22 +86,34 @@ unsigned sph_leaf_count(const struct sph_node *leaf)
 
 unsigned sph_leaf_percent(const struct sph_node *leaf, size_t page)
 {
-	unsigned full, heap;
+	size_t ends, heap, room;
 	struct sph_leaf_form f;
+	unsigned full;
 
 	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots)
 		return 0;
 	full = (unsigned)(sph_leaf_count(leaf) * 100 / f.slots);
-	if (f.width != SPH_VARIES || f.keys >= page)
+	if (f.width != SPH_VARIES)
 		return full;
-	heap = (unsigned)(__atomic_load_n(&leaf->n.heap, __ATOMIC_RELAXED) * 100UL / (page - f.keys));
-	return full > heap ? full : heap;
+	ends = 8 * f.slots + sph_prefix_far(f.prefix);
+	heap = __atomic_load_n(&leaf->n.heap, __ATOMIC_RELAXED);
+	room = page - ends - sph_leaf_keys(f.slots) - 2 * f.slots;
+	heap = heap > ends && room ? (heap - ends) * 100 / room : 0;
+	return full > heap ? full : (unsigned)heap;
 }
 
 /* --- finding */
 
-/* Which of 8 fingerprints are `print`: a bit for each. A byte of x is 0 where one is (Mycroft's test, in its exact
- * form); the product gathers the bits. */
+/* Which of 16 fingerprints are `print`: a bit for each. */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+static inline uint64_t match16(const uint8_t *prints, uint8_t print)
+{
+	__m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)prints), _mm_set1_epi8((char)print));
+
+	return (unsigned)_mm_movemask_epi8(same);
+}
+#else
+/* A byte of x is 0 where one is (Mycroft's test, in its exact form); the product gathers the bits. */
 static inline uint64_t match8(const uint8_t *prints, uint8_t print)
 {
 	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fULL;
@@ -102,30 +122,15 @@ static inline uint64_t match8(const uint8_t *prints, uint8_t print)
 
 	return zeros * 0x0102040810204080ULL >> 56;
 }
-
-/* The same of 64. */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-static inline uint64_t match16(const uint8_t *prints, __m128i wanted)
+static inline uint64_t match16(const uint8_t *prints, uint8_t print)
 {
-	return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)prints), wanted));
-}
-static inline uint64_t match(const uint8_t *prints, uint8_t print)
-{
-	const __m128i wanted = _mm_set1_epi8((char)print);
-
-	return match16(prints, wanted) | match16(prints + 16, wanted) << 16 | match16(prints + 32, wanted) << 32 |
-	       match16(prints + 48, wanted) << 48;
-}
-#else
-static inline uint64_t match(const uint8_t *prints, uint8_t print)
-{
-	uint64_t bits = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		bits |= match8(prints + 8 * i, print) << 8 * i;
-	return bits;
+	return match8(prints, print) | match8(prints + 8, print) << 8;
 }
 #endif
+static inline uint64_t match64(const uint8_t *prints, uint8_t print)
+{
+	return match16(prints, print) | match16(prints + 16, print) << 16 | match16(prints + 32, print) << 32 | match16(prints + 48, print) << 48;
+}
 
 static inline int is_key(const struct sph_node *leaf, size_t page, const struct sph_leaf_form *f, unsigned slot, struct sph_key suffix)
 {
@@ -137,7 +142,7 @@ static inline int is_key(const struct sph_node *leaf, size_t page, const struct 
 /* Where all keys are as long as this one, and of 8 bytes at most: compared as numbers. */
 static inline int is_short_key(const struct sph_node *leaf, const struct sph_leaf_form *f, unsigned slot, uint64_t suffix, uint64_t mask)
 {
-	return ((sph_racy_u64((const char *)leaf + f->keys + slot * f->width) ^ suffix) & mask) == 0;
+	return ((sph_racy_u64((const char *)leaf + sph_leaf_keys(f->slots) + slot * f->width) ^ suffix) & mask) == 0;
 }
 
 /* What is looked for in a leaf. */
@@ -155,11 +160,11 @@ static inline int find_among(const struct sph_node *leaf, size_t page, const str
 
 		if (slot >= f->slots)
 			return 0;
-		__builtin_prefetch(sph_leaf_value_at(leaf, f, slot));
+		__builtin_prefetch(sph_leaf_value_at(leaf, page, slot));
 		if (w->mask ? !is_short_key(leaf, f, slot, w->word, w->mask) : !is_key(leaf, page, f, slot, w->suffix))
 			continue;
 		place->slot = slot;
-		place->value = __atomic_load_n(sph_leaf_value_at(leaf, f, slot), __ATOMIC_RELAXED);
+		place->value = __atomic_load_n(sph_leaf_value_at(leaf, page, slot), __ATOMIC_RELAXED);
 		return 1;
 	}
 	return 0;
@@ -168,8 +173,10 @@ static inline int find_among(const struct sph_node *leaf, size_t page, const str
 int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, uint64_t hash, struct sph_leaf_place *place)
 {
 	struct wanted w = { .mask = 0 };
+	const uint8_t print = sph_print(hash);
 	struct sph_leaf_form f;
-	unsigned home;
+	uint64_t near;
+	unsigned pair;
 
 	if (!sph_leaf_read_form(leaf, page, &f) || key.size < f.prefix ||
 	    (f.width != SPH_VARIES && key.size != f.prefix + f.width) ||
@@ -184,33 +191,40 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 		else
 			memcpy(&w.word, w.suffix.bytes, f.width);
 	}
-	home = home_of(hash, f.slots);
-	if (find_among(leaf, page, &f, &w, home, match8(sph_leaf_print_at(leaf, home), sph_print(hash)) & sph_leaf_bits(leaf, home / 64) >> home % 64, place))
+	pair = home_of(hash, f.slots) & ~(PAIR - 1);
+	near = match16(sph_leaf_print_at(leaf, pair), print);
+	near &= sph_leaf_bits(leaf, pair / 64) >> pair % 64;
+	if (find_among(leaf, page, &f, &w, pair, near, place))
 		return 1;
 	for (unsigned g = 0; g * 64 < f.slots; g++)
-		if (find_among(leaf, page, &f, &w, g * 64, match(sph_leaf_print_at(leaf, g * 64), sph_print(hash)) & sph_leaf_bits(leaf, g), place))
+		if (find_among(leaf, page, &f, &w, g * 64, match64(sph_leaf_print_at(leaf, g * 64), print) & sph_leaf_bits(leaf, g), place))
 			return 1;
 	return 0;
 }
 
 /* --- adding, dropping */
 
-/* The first free slot from its home on, and around. -1: none. */
+static inline uint64_t free_in(const struct sph_node *leaf, size_t slots, unsigned g)
+{
+	uint64_t empty = ~sph_leaf_bits(leaf, g);
+
+	return slots - g * 64 >= 64 ? empty : empty & ((1ULL << slots % 64) - 1);
+}
+
 int sph_leaf_free_slot(const struct sph_node *leaf, size_t slots, uint64_t hash)
 {
-	unsigned home = home_of(hash, slots), groups = (unsigned)(slots + 63) / 64;
+	unsigned home = home_of(hash, slots), groups = (unsigned)(slots + 63) / 64, g = home / 64;
+	uint64_t empty = free_in(leaf, slots, g);
 
-	for (unsigned i = 0; i <= groups; i++) {
-		unsigned g = (home / 64 + i) % groups, slot;
-		uint64_t empty = ~sph_leaf_bits(leaf, g);
-
-		if (i == 0)
-			empty &= ~0ULL << home % 64;
-		if (!empty)
-			continue;
-		slot = g * 64 + (unsigned)__builtin_ctzll(empty);
-		if (slot < slots)
-			return (int)slot;
+	if (empty >> home % 64 & 0xff)
+		return (int)(home + (unsigned)__builtin_ctzll(empty >> home % 64));
+	home ^= HOME;
+	if (empty >> home % 64 & 0xff)
+		return (int)(home + (unsigned)__builtin_ctzll(empty >> home % 64));
+	for (unsigned i = 0; i < groups; i++) {
+		empty = free_in(leaf, slots, (g + i) % groups);
+		if (empty)
+			return (int)((g + i) % groups * 64 + (unsigned)__builtin_ctzll(empty));
 	}
 	return -1;
 }
@@ -223,7 +237,7 @@ int sph_leaf_room(const struct sph_node *leaf, size_t page, struct sph_key key, 
 	    !sph_racy_same(key.bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix))
 		return -1;
 	if (f.width != SPH_VARIES ? key.size != f.prefix + f.width :
-				    leaf->n.heap + key.size - f.prefix + SPH_RECORD_HEAD > page - f.keys - 2 * f.slots)
+				    leaf->n.heap + key.size - f.prefix + SPH_RECORD_HEAD > page - sph_leaf_keys(f.slots) - 2 * f.slots)
 		return -1;
 	return sph_leaf_free_slot(leaf, f.slots, hash);
 }
@@ -244,9 +258,9 @@ void sph_leaf_put_entry(struct sph_node *leaf, size_t page, const struct sph_lea
 	if (f->width == SPH_VARIES)
 		put_record(leaf, page, f, slot, suffix);
 	else
-		sph_racy_copy((char *)leaf + f->keys + slot * f->width, suffix.bytes, suffix.size);
+		sph_racy_copy((char *)leaf + sph_leaf_keys(f->slots) + slot * f->width, suffix.bytes, suffix.size);
 	__atomic_store_n(sph_leaf_print_at(leaf, slot), sph_print(hash), __ATOMIC_RELAXED);
-	__atomic_store_n(sph_leaf_value_at(leaf, f, slot), value, __ATOMIC_RELAXED);
+	__atomic_store_n(sph_leaf_value_at(leaf, page, slot), value, __ATOMIC_RELAXED);
 }
 
 void sph_leaf_add(struct sph_node *leaf, size_t page, unsigned slot, struct sph_key key, uint64_t hash, uint64_t value)
@@ -271,5 +285,5 @@ uint64_t sph_leaf_swap(struct sph_node *leaf, size_t page, unsigned slot, uint64
 	struct sph_leaf_form f;
 
 	sph_leaf_read_form(leaf, page, &f);
-	return __atomic_exchange_n(sph_leaf_value_at(leaf, &f, slot), value, __ATOMIC_RELEASE);
+	return __atomic_exchange_n(sph_leaf_value_at(leaf, page, slot), value, __ATOMIC_RELEASE);
 }

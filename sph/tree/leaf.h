@@ -12,25 +12,31 @@
 #define SPH_LEAF_SLACK 8U               /* keys of up to 8 bytes are read by 8 */
 
 struct sph_leaf_form {
-	size_t prefix, slots, values, keys, width;
+	size_t prefix, slots, width;
 };
+
+static inline size_t sph_leaf_keys(size_t slots)
+{
+	return SPH_LEAF_PRINTS + ((slots + 7) & ~(size_t)7);
+}
+/* What so many slots take, and at most so many bytes of a record each. */
+static inline size_t sph_leaf_bytes(size_t slots, size_t width, size_t records)
+{
+	return sph_leaf_keys(slots) + slots * 8 + (width == SPH_VARIES ? slots * 2 + records : slots * width + SPH_LEAF_SLACK);
+}
 
 /* As a reader may use it: whatever the bytes say, it lies within the page. 0: they cannot be a leaf's. */
 static inline int sph_leaf_read_form(const struct sph_node *leaf, size_t page, struct sph_leaf_form *f)
 {
 	f->prefix = sph_node_prefix_size(leaf, page);
 	f->slots = __atomic_load_n(&leaf->n.count, __ATOMIC_RELAXED);
-	f->values = __atomic_load_n(&leaf->n.values, __ATOMIC_RELAXED) * 8UL;
-	f->keys = __atomic_load_n(&leaf->n.keys, __ATOMIC_RELAXED);
 	f->width = __atomic_load_n(&leaf->n.width, __ATOMIC_RELAXED);
-	return f->slots <= SPH_SLOTS && f->values + f->slots * 8 <= page &&
-	       f->keys + f->slots * (f->width == SPH_VARIES ? 2 : f->width) + f->prefix <= page &&
-	       (f->width > 8 || f->keys + f->slots * f->width + SPH_LEAF_SLACK <= page);
+	return f->slots <= SPH_SLOTS && sph_leaf_bytes(f->slots, f->width, 0) + sph_prefix_far(f->prefix) <= page;
 }
 
-static inline uint64_t *sph_leaf_value_at(const struct sph_node *leaf, const struct sph_leaf_form *f, unsigned slot)
+static inline uint64_t *sph_leaf_value_at(const struct sph_node *leaf, size_t page, unsigned slot)
 {
-	return (uint64_t *)((char *)(uintptr_t)leaf + f->values) + slot;
+	return (uint64_t *)(void *)((char *)(uintptr_t)leaf + page) - 1 - slot;
 }
 
 static inline uint8_t *sph_leaf_print_at(const struct sph_node *leaf, unsigned slot)
@@ -40,7 +46,7 @@ static inline uint8_t *sph_leaf_print_at(const struct sph_node *leaf, unsigned s
 
 static inline uint16_t *sph_leaf_offset_at(const struct sph_node *leaf, const struct sph_leaf_form *f, unsigned slot)
 {
-	return (uint16_t *)((char *)(uintptr_t)leaf + f->keys) + slot;
+	return (uint16_t *)(void *)((char *)(uintptr_t)leaf + sph_leaf_keys(f->slots)) + slot;
 }
 
 /* The key in a slot without the prefix; NULL bytes: what stands there is none. */
@@ -51,7 +57,7 @@ static inline struct sph_key sph_leaf_suffix_at(const struct sph_node *leaf, siz
 	uint16_t size;
 
 	if (f->width != SPH_VARIES)
-		return (struct sph_key){ (const unsigned char *)leaf + f->keys + slot * f->width, f->width };
+		return (struct sph_key){ (const unsigned char *)leaf + sph_leaf_keys(f->slots) + slot * f->width, f->width };
 	offset = __atomic_load_n(sph_leaf_offset_at(leaf, f, slot), __ATOMIC_RELAXED);
 	if (offset < SPH_RECORD_HEAD || offset > page - SPH_NODE_BODY)
 		return (struct sph_key){ NULL, 0 };
@@ -66,7 +72,7 @@ static inline uint64_t sph_leaf_bits(const struct sph_node *leaf, unsigned group
 	return __atomic_load_n(&leaf->body.bits[group], __ATOMIC_ACQUIRE);
 }
 
-/* The first free slot from its home on, and around. -1: none. */
+/* A free slot, near its home if it can be. -1: none. */
 int sph_leaf_free_slot(const struct sph_node *leaf, size_t slots, uint64_t hash);
 /* Into a slot that does not count. */
 void sph_leaf_put_entry(struct sph_node *leaf, size_t page, const struct sph_leaf_form *f, unsigned slot, struct sph_key suffix, uint64_t hash,

@@ -137,7 +137,7 @@ uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot)
 {
 	struct sph_leaf_form f;
 
-	return sph_leaf_read_form(leaf, page, &f) && slot < f.slots ? *sph_leaf_value_at(leaf, &f, slot) : 0;
+	return sph_leaf_read_form(leaf, page, &f) && slot < f.slots ? *sph_leaf_value_at(leaf, page, slot) : 0;
 }
 
 unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_entry *entries)
@@ -155,7 +155,7 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 		e->head = sorted[i].head;
 		e->slot = sorted[i].slot;
 		e->key = sph_leaf_suffix_at(leaf, page, &f, e->slot);
-		e->value = *sph_leaf_value_at(leaf, &f, e->slot);
+		e->value = *sph_leaf_value_at(leaf, page, e->slot);
 	}
 	return count;
 }
@@ -177,7 +177,7 @@ int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots
 			memcpy(bytes + f.prefix, suffix.bytes, 8);
 		else
 			memcpy(bytes + f.prefix, suffix.bytes, suffix.size);
-		result = each((struct sph_key){ bytes, f.prefix + suffix.size }, *sph_leaf_value_at(leaf, &f, slots[i]), arg);
+		result = each((struct sph_key){ bytes, f.prefix + suffix.size }, *sph_leaf_value_at(leaf, page, slots[i]), arg);
 	}
 	return result;
 }

@@ -4,11 +4,6 @@
 
 #include "leaf.h"
 
-static size_t round8(size_t size)
-{
-	return (size + 7) & ~(size_t)7;
-}
-
 static size_t sum_of_sizes(const struct sph_entry *entries, unsigned count, int *equal)
 {
 	size_t sum = 0;
@@ -21,52 +16,45 @@ static size_t sum_of_sizes(const struct sph_entry *entries, unsigned count, int 
 	return sum;
 }
 
-static size_t body_size(size_t slots, size_t width, size_t records)
-{
-	if (width != SPH_VARIES)
-		return SPH_LEAF_PRINTS + round8(slots) + slots * 8 + slots * width + SPH_LEAF_SLACK;
-	return SPH_LEAF_PRINTS + round8(slots) + slots * 10 + records;
-}
-
 /* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The size that
  * they need. */
 static size_t plan(const struct sph_entry *entries, unsigned count, size_t page, struct sph_leaf_form *f)
 {
-	size_t sum, records, needed, mean;
+	size_t sum, records, needed, mean, far;
 	int equal;
 
 	sum = sum_of_sizes(entries, count, &equal);
 	f->prefix = count > 1 ? sph_key_common(entries[0].key, entries[count - 1].key) : 0;
+	far = sph_prefix_far(f->prefix);
 	f->width = equal && count ? entries[0].key.size - f->prefix : SPH_VARIES;
 	records = sum - count * f->prefix + count * SPH_RECORD_HEAD;
-	needed = body_size(count, f->width, records) + f->prefix;
+	needed = sph_leaf_bytes(count, f->width, records) + far;
 	mean = f->width != SPH_VARIES ? f->width : count ? records / count + 2 : 16;
-	f->slots = needed > page ? count : (page - SPH_LEAF_PRINTS - f->prefix) / (9 + mean);
+	f->slots = needed > page ? count : (page - SPH_LEAF_PRINTS - far) / (9 + mean);
 	if (f->slots > SPH_SLOTS)
 		f->slots = SPH_SLOTS;
-	while (f->slots > count && body_size(f->slots, f->width, records) + f->prefix > page)
+	while (f->slots > count && sph_leaf_bytes(f->slots, f->width, records) + far > page)
 		f->slots--;
 	if (f->slots < count)
 		f->slots = count;
-	f->values = SPH_LEAF_PRINTS + round8(f->slots);
-	f->keys = f->values + f->slots * 8;
 	return count > SPH_SLOTS ? (size_t)-1 : needed;
 }
 
 int sph_leaf_is_sound(const struct sph_node *leaf, size_t page)
 {
 	struct sph_leaf_form f;
+	size_t ends;
 
-	if (!sph_leaf_read_form(leaf, page, &f) || f.prefix != leaf->n.prefix || f.values != SPH_LEAF_PRINTS + round8(f.slots) ||
-	    f.keys != f.values + f.slots * 8)
+	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots || f.prefix != leaf->n.prefix)
 		return 0;
 	if (f.width != SPH_VARIES)
 		return 1;
-	if (leaf->n.heap < f.prefix || leaf->n.heap > page - f.keys - 2 * f.slots)
+	ends = 8 * f.slots + sph_prefix_far(f.prefix);
+	if (leaf->n.heap < ends || leaf->n.heap > page - sph_leaf_keys(f.slots) - 2 * f.slots)
 		return 0;
 	for (unsigned slot = 0; slot < f.slots; slot++)
 		if ((sph_leaf_bits(leaf, slot / 64) >> slot % 64 & 1) &&
-		    (*sph_leaf_offset_at(leaf, &f, slot) > leaf->n.heap || *sph_leaf_offset_at(leaf, &f, slot) < f.prefix + SPH_RECORD_HEAD))
+		    (*sph_leaf_offset_at(leaf, &f, slot) > leaf->n.heap || *sph_leaf_offset_at(leaf, &f, slot) < ends + SPH_RECORD_HEAD))
 			return 0;
 	return 1;
 }
@@ -87,11 +75,9 @@ void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *e
 	leaf->n.prefix = (uint16_t)f.prefix;
 	leaf->n.count = (uint16_t)f.slots;
 	leaf->n.width = (uint16_t)f.width;
-	leaf->n.values = (uint16_t)(f.values / 8);
-	leaf->n.keys = (uint16_t)f.keys;
-	leaf->n.heap = (uint16_t)f.prefix;
+	leaf->n.heap = (uint16_t)(8 * f.slots + sph_prefix_far(f.prefix));
 	if (f.prefix)
-		memcpy((char *)leaf + page - f.prefix, entries[0].key.bytes, f.prefix);
+		memcpy((char *)(uintptr_t)sph_node_prefix(leaf, page, f.prefix), entries[0].key.bytes, f.prefix);
 	for (unsigned i = 0; i < count; i++) {
 		struct sph_key suffix = { entries[i].key.bytes + f.prefix, entries[i].key.size - f.prefix };
 		uint64_t hash = sph_key_hash(entries[i].key);

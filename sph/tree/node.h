@@ -2,20 +2,22 @@
 /*
  * node.h - the nodes of a tree: their bytes, their words, searching one. tree.h says what they are for.
  *
- *   0    SASBlockHeader; its `special` is the node's word
- *   64   struct sph_m_page: owner, version, struct sph_m_node
+ *   0    SASBlockHeader
+ *   64   struct sph_m_page: owner, version, struct sph_m_node; so a search begins with the second line
  *
  * A leaf, then:
  *   128  bits: which slots count         160  a fingerprint per slot
- *   `values`: a word per slot            `keys`: `width` bytes per slot, where all keys are of one length; else an offset (16 bits) per
- *                                        slot, of a record {length (16 bits), bytes}; records grow downwards from the prefix
+ *   then, from the next multiple of 8, `width` bytes per slot, where all keys are of one length; else an offset (16 bits) per slot, of a
+ *   record {length (16 bits), bytes}
+ *   From the end of the page downwards: a value per slot, so that those of slots 8 * i to 8 * i + 7 are a line; a long prefix; records.
  *
  * An inner node, then:
- *   128  count + 1 children              then count heads, the first 4 bytes of each separator, for the search
- *   then count + 1 offsets: separator i lies from offset[i] to offset[i + 1]
+ *   128  marks, each 16th head, a multiple of 16 of them
+ *   then count heads, the first 4 bytes of each separator, for the search; count + 1 children; count + 1 offsets: separator i lies from
+ *   offset[i] to offset[i + 1]; at the end of the page a long prefix
  *   Child i holds what is at or above separator i - 1 and below separator i.
  *
- * At the very end of either: the prefix, with which all its keys begin, and which they do not repeat.
+ * The prefix is what all keys of a node begin with, and do not repeat. A short one has its place in struct sph_m_node.
  *
  * Who reads beside a writer may find any bytes in a node: all that is computed from them is bounded by the page
  * before it is used.
@@ -30,16 +32,16 @@
 #define SPH_SLOTS 256U
 #define SPH_VARIES 0xffffU              /* width: each key has its own length */
 
+#define SPH_PREFIX_SHORT 30U
 struct sph_m_node {
+	uint64_t word;
 	uint8_t level;                  /* 0: a leaf */
 	uint8_t reserved;
 	uint16_t prefix;                /* its size */
 	uint16_t count;                 /* inner: separators; leaf: slots there are */
-	uint16_t reserved_1;
 	uint16_t width;                 /* leaf */
-	uint16_t values, keys;          /* leaf: where these begin, in units of 8 bytes and in bytes */
 	uint16_t heap;                  /* leaf: where the lowest record begins, from the end of the page */
-	uint64_t reserved_2[4];
+	unsigned char short_prefix[SPH_PREFIX_SHORT];
 };
 _Static_assert(sizeof(struct sph_m_node) == 48, "a node's own part of its page's header");
 
@@ -52,7 +54,7 @@ struct sph_node {                       /* a page */
 	struct sph_m_node n;
 	union {
 		uint64_t bits[SPH_SLOTS / 64];          /* leaf */
-		uint64_t child[1];                      /* inner */
+		uint32_t marks[16];                     /* inner */
 	} body;
 };
 
@@ -62,7 +64,7 @@ struct sph_m_tree {
 	uint64_t root;
 	uint64_t version;
 	uint32_t node_type, page_size;
-	uint64_t leaf_form;             /* of the leaf packed last: a hint for sph_leaf_prefetch() */
+	uint64_t leaf_width;            /* of the leaf packed last: a hint for sph_leaf_prefetch() */
 	uint64_t reserved[3];
 	uint64_t changing[16];          /* threads that are replacing nodes: tokens */
 	struct { uint64_t changes, reserved[7]; } stripe[8];    /* what tree_changes() sums up */
@@ -79,7 +81,7 @@ static inline struct sph_m_tree *sph_tree_of(const SASBlockHeader *tree)
 
 static inline uint64_t *sph_node_word(struct sph_node *node)
 {
-	return (uint64_t *)(void *)&node->header.special;
+	return &node->n.word;
 }
 static inline uint64_t sph_word_of(uint64_t token)
 {
@@ -112,6 +114,22 @@ void sph_hold_undo(const struct sph_hold *h);
 void sph_hold_end(const struct sph_hold *h);
 /* For ever: the node was replaced. Its page may be a node again, with a later version. */
 void sph_hold_outdate(const struct sph_hold *h);
+
+/* --- pointers to nodes: the address, and for a leaf in the bits that are 0 in it, as hints, where things are in the page, so that
+ * sph_leaf_prefetch() knows before it is there */
+#define SPH_POINTER_SLOTS 0xffU         /* one less than there are */
+#define SPH_POINTER_PREFIX 0x100U       /* it is a long one */
+#define SPH_POINTER_HINTS 0x1ffU
+static inline struct sph_node *sph_node_at(uint64_t pointer)
+{
+	return (struct sph_node *)(pointer & ~(uint64_t)SPH_POINTER_HINTS);
+}
+static inline uint64_t sph_pointer_to(const struct sph_node *node, const struct sph_m_node *n)
+{
+	uint64_t hints = n->level ? 0 : (uint64_t)(n->count - 1) & SPH_POINTER_SLOTS;
+
+	return (uintptr_t)node | hints | (!n->level && n->prefix > SPH_PREFIX_SHORT ? SPH_POINTER_PREFIX : 0);
+}
 
 /* --- keys */
 /* The first 8, or 4, bytes so that numbers compare as the bytes do; zeros where there are none. */
@@ -163,8 +181,8 @@ struct sph_leaf_place {                 /* a key, looked for in a leaf */
 int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, uint64_t hash, struct sph_leaf_place *place);
 /* The slot for one more key, -1: it does not go into this leaf as it is. Racy. */
 int sph_leaf_room(const struct sph_node *leaf, size_t page, struct sph_key key, uint64_t hash);
-void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t address, uint64_t hash);
-void sph_leaf_note_form(struct sph_m_tree *t, const struct sph_node *leaf);
+void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash);
+void sph_leaf_note_width(struct sph_m_tree *t, const struct sph_node *leaf);
 /* The node is the caller's. */
 void sph_leaf_add(struct sph_node *leaf, size_t page, unsigned slot, struct sph_key key, uint64_t hash, uint64_t value);
 void sph_leaf_drop(struct sph_node *leaf, unsigned slot);
@@ -213,10 +231,55 @@ size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t pag
 /* The bytes between header and end of the page. Whoever calls has seen that they fit. */
 void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *entries, unsigned count);
 
+/* --- prefixes */
+/* What it takes of the end of the page. */
+static inline size_t sph_prefix_far(size_t size)
+{
+	return size > SPH_PREFIX_SHORT ? size : 0;
+}
+/* The prefix's size as a reader may use it. */
+static inline size_t sph_node_prefix_size(const struct sph_node *node, size_t page)
+{
+	size_t size = __atomic_load_n(&node->n.prefix, __ATOMIC_RELAXED);
+
+	return size <= page / 4 ? size : 0;
+}
+/* Racy: bounded by the page. */
+static inline const unsigned char *sph_node_prefix(const struct sph_node *node, size_t page, size_t size)
+{
+	size_t values;
+
+	if (__builtin_expect(size <= SPH_PREFIX_SHORT, 1))
+		return node->n.short_prefix;
+	values = __atomic_load_n(&node->n.level, __ATOMIC_RELAXED) ? 0 : __atomic_load_n(&node->n.count, __ATOMIC_RELAXED) * 8UL;
+	if (values + size > page - SPH_NODE_BODY)
+		values = 0;
+	return (const unsigned char *)node + page - values - size;
+}
+
 /* --- inner nodes (inner.c) */
-/* Which child holds the key; `below`: which holds what is just below it. Racy. */
-unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below);
+/* Where heads, children, offsets and the bytes of separators begin, of so many. */
+static inline size_t sph_inner_heads(size_t count)
+{
+	return SPH_NODE_BODY + (count / 16 + 15) / 16 * 64;
+}
+static inline size_t sph_inner_children(size_t count)
+{
+	return sph_inner_heads(count) + (count + 1) / 2 * 8;
+}
+static inline size_t sph_inner_offsets(size_t count)
+{
+	return sph_inner_children(count) + (count + 1) * 8;
+}
+static inline size_t sph_inner_texts(size_t count)
+{
+	return sph_inner_offsets(count) + (count + 1) * 2;
+}
+/* Which child holds the key; `below`: which holds what is just below it; and the pointer to it, or 0. Racy. */
+unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below, uint64_t *child);
 unsigned sph_inner_last(const struct sph_node *inner, size_t page);
+/* 0: there is no such child. Racy. */
+uint64_t sph_inner_child(const struct sph_node *inner, size_t page, unsigned i);
 /* Of a copy: separators and their heads lie where sph_inner_pack() puts them, and fit together. */
 int sph_inner_is_sound(const struct sph_node *inner, size_t page);
 /* Separator i without the prefix. Racy: bounded by the page. */
@@ -224,14 +287,15 @@ struct sph_key sph_inner_suffix(const struct sph_node *inner, size_t page, unsig
 /* So many separators, with so many bytes in all, of which all begin with so many in common. */
 static inline size_t sph_inner_bytes(unsigned count, size_t common, size_t sum)
 {
-	return SPH_NODE_BODY + count * 14UL + 10 + common + sum - count * common;
+	return sph_inner_texts(count) + sph_prefix_far(common) + sum - count * common;
 }
 size_t sph_inner_size(const struct sph_entry *separators, unsigned count);
 /* children[0] is the leftmost; entry i's child is its value. */
 void sph_inner_pack(struct sph_node *inner, size_t page, unsigned level, uint64_t leftmost, const struct sph_entry *separators, unsigned count);
-static inline uint64_t *sph_inner_child(struct sph_node *inner, unsigned i)
+/* Of a node that is held. */
+static inline uint64_t *sph_inner_cell(const struct sph_node *inner, unsigned i)
 {
-	return &inner->body.child[i];
+	return (uint64_t *)(uintptr_t)((const char *)inner + sph_inner_children(inner->n.count)) + i;
 }
 
 /* --- the way from the root to a leaf (walk.c) */
@@ -274,17 +338,5 @@ int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_
 void sph_change_shrink(struct sas_use *u, SASBlockHeader *tree, struct sph_key key);
 /* Pages that changes of the dead have left. 0; -ENOMEM. */
 int sph_change_recover(struct sas_use *u, SASBlockHeader *tree);
-
-static inline const unsigned char *sph_node_prefix(const struct sph_node *node, size_t page, size_t size)
-{
-	return (const unsigned char *)node + page - size;
-}
-/* The prefix's size as a reader may use it. */
-static inline size_t sph_node_prefix_size(const struct sph_node *node, size_t page)
-{
-	size_t size = __atomic_load_n(&node->n.prefix, __ATOMIC_RELAXED);
-
-	return size <= page / 4 ? size : 0;
-}
 
 #endif

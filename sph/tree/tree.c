@@ -35,7 +35,7 @@ size_t sph_tree_longest(const SASBlockHeader *tree)
 
 const void *sph_tree_root(const SASBlockHeader *tree)
 {
-	return (const void *)__atomic_load_n(&sph_tree_of(tree)->root, __ATOMIC_ACQUIRE);
+	return sph_node_at(__atomic_load_n(&sph_tree_of(tree)->root, __ATOMIC_ACQUIRE));
 }
 
 uint64_t sph_tree_changes(const SASBlockHeader *tree)

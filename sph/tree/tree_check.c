@@ -94,7 +94,7 @@ const void *sph_view_child(const void *copy, unsigned place)
 {
 	const struct sph_node *n = copy;
 
-	return n->n.level && place <= sph_view_count(n) ? (const void *)n->body.child[place] : NULL;
+	return n->n.level && place <= sph_view_count(n) ? sph_node_at(sph_inner_child(n, page_of(n), place)) : NULL;
 }
 
 /* --- all nodes */

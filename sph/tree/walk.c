@@ -20,15 +20,15 @@ static inline int reach(const struct sas_look *l, const SASBlockHeader *tree, ui
 {
 	uint64_t offset = address - l->base;
 
-	if (__builtin_expect((l->size && offset >= l->size) || address % 512 || !address, 0))
+	if (__builtin_expect((l->size && offset >= l->size) || !address, 0))
 		return leads_nowhere(tree, address);
 	return sas_look_reach(l, (const void *)address);
 }
 
 static inline void prefetch_inner(uint64_t address)
 {
-	__builtin_prefetch((const char *)address);
 	__builtin_prefetch((const char *)address + 64);
+	__builtin_prefetch((const char *)address + 128);
 }
 
 /* There was no word to go by. Where the holder has stayed as it was, it leads to a page that is no node of the tree
@@ -47,15 +47,15 @@ static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, str
 	struct sph_m_tree *t = sph_tree_of(tree);
 	const size_t page = t->page_size;
 	const uint64_t *holder = &t->word;
-	uint64_t was = sph_word_read(l, holder), address, word;
+	uint64_t was = sph_word_read(l, holder), pointer, word;
 	int error;
 
 	if (!was)
 		return 1;
 	path->word = was;
 	path->depth = 0;
-	address = __atomic_load_n(&t->root, __ATOMIC_RELAXED);
-	if (!address)
+	pointer = __atomic_load_n(&t->root, __ATOMIC_RELAXED);
+	if (!pointer)
 		return !sph_word_is(holder, was);
 	for (unsigned depth = 0; depth < SPH_DEPTH; depth++) {
 		struct sph_step *s = &path->step[depth];
@@ -63,10 +63,10 @@ static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, str
 
 		if (!sph_word_is(holder, was))
 			return 1;
-		error = reach(l, tree, address);
+		s->node = sph_node_at(pointer);
+		error = reach(l, tree, (uintptr_t)s->node);
 		if (error)
 			return error;
-		s->node = (struct sph_node *)address;
 		word = sph_word_read(l, sph_node_word(s->node));
 		if (!word)
 			return lost_the_way(tree, holder, was, s->node);
@@ -78,16 +78,19 @@ static inline int walk(const struct sas_look *l, const SASBlockHeader *tree, str
 			path->depth = depth + 1;
 			return 0;
 		}
-		s->child = side == SPH_LAST ? sph_inner_last(s->node, page) : sph_inner_find(s->node, page, key, side == SPH_BELOW);
-		address = __atomic_load_n(sph_inner_child(s->node, s->child), __ATOMIC_RELAXED);
+		if (side == SPH_LAST) {
+			s->child = sph_inner_last(s->node, page);
+			pointer = sph_inner_child(s->node, page, s->child);
+		} else
+			s->child = sph_inner_find(s->node, page, key, side == SPH_BELOW, &pointer);
 		if (level == 1)
-			sph_leaf_prefetch(t, address, hash);
+			sph_leaf_prefetch(t, pointer, hash);
 		else
-			prefetch_inner(address);
+			prefetch_inner(pointer);
 		holder = sph_node_word(s->node);
 		was = word;
 	}
-	return leads_nowhere(tree, address);
+	return leads_nowhere(tree, pointer);
 }
 
 int sph_walk(const struct sas_look *l, const SASBlockHeader *tree, struct sph_key key, enum sph_side side, uint64_t hash,
