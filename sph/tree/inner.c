@@ -8,8 +8,8 @@
 
 struct form {
 	size_t prefix, count;
-	const uint32_t *heads;
-	const uint16_t *offsets;
+	const uint32_t *heads, *seconds;
+	const uint16_t *skips, *offsets;
 };
 
 /* As a reader may use it: whatever the bytes say, it lies within the page. 0: they cannot be an inner node's. */
@@ -18,6 +18,8 @@ static inline int read_form(const struct sph_node *inner, size_t page, struct fo
 	f->prefix = sph_node_prefix_size(inner, page);
 	f->count = __atomic_load_n(&inner->n.count, __ATOMIC_RELAXED);
 	f->heads = (const uint32_t *)(const void *)((const char *)inner + sph_inner_heads(f->count));
+	f->seconds = (const uint32_t *)(const void *)((const char *)inner + sph_inner_seconds(f->count));
+	f->skips = (const uint16_t *)(const void *)((const char *)inner + sph_inner_skips(f->count));
 	f->offsets = (const uint16_t *)(const void *)((const char *)inner + sph_inner_offsets(f->count));
 	return sph_inner_texts(f->count) + sph_prefix_far(f->prefix) <= page;
 }
@@ -47,38 +49,43 @@ struct sph_key sph_inner_suffix(const struct sph_node *inner, size_t page, unsig
 	return suffix_at(inner, page, &f, i);
 }
 
-/* How many of the next 16, at most `count`, are below this one. They are compared at once, where the processor can. */
-static inline unsigned below16(const uint32_t *heads, size_t count, uint32_t head)
-{
-	unsigned below = 0;
-	uint32_t h[16];
+typedef uint32_t four_heads __attribute__((vector_size(16)));
 
-	sph_racy_copy(h, heads, sizeof h);
-	for (unsigned i = 0; i < 16; i++)
-		below += (h[i] < head) & (i < count);
-	return below;
+/* How many of the next 16, at most `count`, are below this one: all are compared. */
+static inline size_t below16(const uint32_t *heads, size_t count, uint32_t head)
+{
+	const uint32_t most = count < 16 ? (uint32_t)count : 16;
+	four_heads place = { 0, 1, 2, 3 }, below = { 0 };
+
+	for (unsigned i = 0; i < 16; i += 4, place += 4) {
+		four_heads h;
+
+		sph_racy_copy(&h, heads + i, sizeof h);
+		below -= (four_heads)(h < head) & (four_heads)(place < most);
+	}
+	return below[0] + below[1] + below[2] + below[3];
 }
 
-/* How many heads are below this one: by the marks first, so that few lines are touched (Rao and Ross, CSB+-trees, SIGMOD 2000, go as far in
- * each node). What is read behind the last head lies within the page. */
-static inline size_t heads_below(const struct sph_node *inner, const struct form *f, uint32_t head)
+/* How many are below this one. What is read behind the last one lies within the page: children follow. */
+static size_t below_in(const uint32_t *heads, size_t count, uint32_t head)
 {
-	const uint32_t *marks = inner->body.marks;
-	size_t first = 0, count = f->count / 16;
+	const uint32_t *low = heads;
 
 	while (count > 16) {
-		size_t half = count / 2 / 16 * 16;
+		size_t half = count / 2;
 
-		half = half ? half : 16;
-		if (__atomic_load_n(&marks[first + half - 1], __ATOMIC_RELAXED) < head) {
-			first += half;
-			count -= half;
-		} else
-			count = half;
+		low += __atomic_load_n(&low[half - 1], __ATOMIC_RELAXED) < head ? half : 0;
+		count -= half;
 	}
-	if (count)
-		first += below16(marks + first, count, head);
-	return first * 16 + below16(f->heads + first * 16, f->count - first * 16, head);
+	return (size_t)(low - heads) + below16(low, count, head);
+}
+
+/* The same of the node's heads: by the marks first, so that few lines are touched. */
+static size_t heads_below(const struct sph_node *inner, const struct form *f, uint32_t head)
+{
+	size_t first = f->count < 16 ? 0 : 16 * below_in(inner->body.marks, f->count / 16, head);
+
+	return first + below16(f->heads + first, f->count - first, head);
 }
 
 static inline int racy_compare(struct sph_key a, struct sph_key b)
@@ -88,12 +95,40 @@ static inline int racy_compare(struct sph_key a, struct sph_key b)
 	return c ? c : a.size < b.size ? -1 : a.size > b.size;
 }
 
+/* Among separators low to high - 1, which have the key's head. */
+static size_t find_in_run(const struct sph_node *inner, size_t page, const struct form *f, struct sph_key suffix, size_t low, size_t high, int below)
+{
+	size_t skip = __atomic_load_n(&f->skips[low], __ATOMIC_RELAXED), count = high - low;
+	struct sph_key first = suffix_at(inner, page, f, low);
+	uint32_t second;
+	int c;
+
+	if (skip > first.size)
+		skip = first.size;
+	c = sph_racy_compare(suffix.bytes, first.bytes, suffix.size < skip ? suffix.size : skip);
+	if (c || suffix.size < skip)
+		return c > 0 ? high : low;
+	second = sph_head4(suffix.bytes + skip, suffix.size - skip);
+	high = low + (second == ~0U ? count : below_in(f->seconds + low, count, second + 1));
+	low += below_in(f->seconds + low, count, second);
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		c = racy_compare(suffix_at(inner, page, f, middle), suffix);
+		if (below ? c < 0 : c <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* The child is that after all separators at or below the key, or, for what is below the key, after those below it. */
 static size_t find(const struct sph_node *inner, size_t page, const struct form *f, struct sph_key key, int below)
 {
 	struct sph_key suffix;
 	uint32_t head;
-	size_t low, high;
+	size_t low;
 	int c;
 
 	if (f->prefix) {
@@ -106,16 +141,7 @@ static size_t find(const struct sph_node *inner, size_t page, const struct form 
 	low = heads_below(inner, f, head);
 	if (low == f->count || __atomic_load_n(&f->heads[low], __ATOMIC_RELAXED) != head)
 		return low;
-	for (high = head == ~0U ? f->count : heads_below(inner, f, head + 1); low < high;) {
-		size_t middle = (low + high) / 2;
-
-		c = racy_compare(suffix_at(inner, page, f, middle), suffix);
-		if (below ? c < 0 : c <= 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return find_in_run(inner, page, f, suffix, low, head == ~0U ? f->count : heads_below(inner, f, head + 1), below);
 }
 
 unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below, uint64_t *child)
@@ -146,25 +172,6 @@ uint64_t sph_inner_child(const struct sph_node *inner, size_t page, unsigned i)
 	return read_form(inner, page, &f) && i <= f.count ? child_at(inner, &f, i) : 0;
 }
 
-int sph_inner_is_sound(const struct sph_node *inner, size_t page)
-{
-	struct form f;
-	size_t at;
-
-	if (!read_form(inner, page, &f) || f.prefix != inner->n.prefix)
-		return 0;
-	at = sph_inner_texts(f.count);
-	for (size_t i = 0; i < f.count; i++) {
-		struct sph_key suffix = suffix_at(inner, page, &f, i);
-
-		if (f.offsets[i] != at || f.heads[i] != sph_head4(suffix.bytes, suffix.size) ||
-		    (i % 16 == 15 && inner->body.marks[i / 16] != f.heads[i]))
-			return 0;
-		at += suffix.size;
-	}
-	return f.offsets[f.count] == at && at + sph_prefix_far(f.prefix) <= page;
-}
-
 /* --- packing */
 
 static size_t prefix_of(const struct sph_entry *separators, unsigned count)
@@ -181,12 +188,63 @@ size_t sph_inner_size(const struct sph_entry *separators, unsigned count)
 	return sph_inner_bytes(count, prefix_of(separators, count), sum);
 }
 
+/* Of the run of separators with the head of separator `first`: where it ends, and what all of it begins with. */
+static size_t run_end(const struct form *f, size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < f->count && f->heads[end] == f->heads[first])
+		end++;
+	return end;
+}
+
+static size_t run_skip(const struct sph_node *inner, size_t page, const struct form *f, size_t first, size_t end)
+{
+	return sph_key_common(suffix_at(inner, page, f, first), suffix_at(inner, page, f, end - 1));
+}
+
+static uint32_t second_head(struct sph_key suffix, size_t skip)
+{
+	return sph_head4(suffix.bytes + skip, suffix.size - skip);
+}
+
+static void pack_runs(struct sph_node *inner, size_t page, const struct form *f)
+{
+	uint32_t *seconds = (uint32_t *)(uintptr_t)f->seconds;
+	uint16_t *skips = (uint16_t *)(uintptr_t)f->skips;
+
+	for (size_t i = 0, end, skip; i < f->count;) {
+		end = run_end(f, i);
+		skip = run_skip(inner, page, f, i, end);
+		for (; i < end; i++) {
+			skips[i] = (uint16_t)skip;
+			seconds[i] = second_head(suffix_at(inner, page, f, i), skip);
+		}
+	}
+}
+
+static int runs_are_sound(const struct sph_node *inner, size_t page, const struct form *f)
+{
+	for (size_t i = 0, end, skip; i < f->count;) {
+		end = run_end(f, i);
+		skip = run_skip(inner, page, f, i, end);
+		for (; i < end; i++) {
+			struct sph_key suffix = suffix_at(inner, page, f, i);
+
+			if (f->skips[i] != skip || suffix.size < skip || f->seconds[i] != second_head(suffix, skip))
+				return 0;
+		}
+	}
+	return 1;
+}
+
 void sph_inner_pack(struct sph_node *inner, size_t page, unsigned level, uint64_t leftmost, const struct sph_entry *separators, unsigned count)
 {
 	size_t prefix = prefix_of(separators, count), at = sph_inner_texts(count);
-	uint32_t *head = (uint32_t *)(void *)((char *)inner + sph_inner_heads(count));
 	uint64_t *child = (uint64_t *)(void *)((char *)inner + sph_inner_children(count));
+	uint32_t *head = (uint32_t *)(void *)((char *)inner + sph_inner_heads(count));
 	uint16_t *offset = (uint16_t *)(void *)((char *)inner + sph_inner_offsets(count));
+	struct form f;
 
 	memset(&inner->n, 0, page - offsetof(struct sph_node, n));
 	inner->n.level = (uint8_t)level;
@@ -207,4 +265,25 @@ void sph_inner_pack(struct sph_node *inner, size_t page, unsigned level, uint64_
 		at += suffix.size;
 	}
 	offset[count] = (uint16_t)at;
+	read_form(inner, page, &f);
+	pack_runs(inner, page, &f);
+}
+
+int sph_inner_is_sound(const struct sph_node *inner, size_t page)
+{
+	struct form f;
+	size_t at;
+
+	if (!read_form(inner, page, &f) || f.prefix != inner->n.prefix)
+		return 0;
+	at = sph_inner_texts(f.count);
+	for (size_t i = 0; i < f.count; i++) {
+		struct sph_key suffix = suffix_at(inner, page, &f, i);
+
+		if (f.offsets[i] != at || f.heads[i] != sph_head4(suffix.bytes, suffix.size) ||
+		    (i % 16 == 15 && inner->body.marks[i / 16] != f.heads[i]))
+			return 0;
+		at += suffix.size;
+	}
+	return f.offsets[f.count] == at && at + sph_prefix_far(f.prefix) <= page && runs_are_sound(inner, page, &f);
 }

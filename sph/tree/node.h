@@ -13,8 +13,9 @@
  *
  * An inner node, then:
  *   128  marks, each 16th head, a multiple of 16 of them
- *   then count heads, the first 4 bytes of each separator, for the search; count + 1 children; count + 1 offsets: separator i lies from
- *   offset[i] to offset[i + 1]; at the end of the page a long prefix
+ *   then, for the search, count heads: the first 4 bytes of each separator; count second heads: 4 bytes behind what a run of separators with
+ *   the same head begins with; count + 1 children; count sizes of that common beginning; count + 1 offsets: separator i lies from offset[i]
+ *   to offset[i + 1]; at the end of the page a long prefix
  *   Child i holds what is at or above separator i - 1 and below separator i.
  *
  * The prefix is what all keys of a node begin with, and do not repeat. A short one has its place in struct sph_m_node.
@@ -148,8 +149,13 @@ static inline uint32_t sph_head4(const unsigned char *bytes, size_t size)
 {
 	uint32_t v = 0;
 
-	memcpy(&v, bytes, size < 4 ? size : 4);
-	return be32toh(v);
+	if (__builtin_expect(size >= 4, 1)) {
+		memcpy(&v, bytes, 4);
+		return be32toh(v);
+	}
+	for (size_t i = 0; i < size; i++)
+		v |= (uint32_t)bytes[i] << (24 - 8 * i);
+	return v;
 }
 static inline int sph_key_compare(struct sph_key a, struct sph_key b)
 {
@@ -258,18 +264,26 @@ static inline const unsigned char *sph_node_prefix(const struct sph_node *node, 
 }
 
 /* --- inner nodes (inner.c) */
-/* Where heads, children, offsets and the bytes of separators begin, of so many. */
+/* Where heads, second heads, children, sizes of runs, offsets and the bytes of separators begin, of so many. */
 static inline size_t sph_inner_heads(size_t count)
 {
 	return SPH_NODE_BODY + (count / 16 + 15) / 16 * 64;
 }
+static inline size_t sph_inner_seconds(size_t count)
+{
+	return sph_inner_heads(count) + count * 4;
+}
 static inline size_t sph_inner_children(size_t count)
 {
-	return sph_inner_heads(count) + (count + 1) / 2 * 8;
+	return sph_inner_seconds(count) + count * 4;
+}
+static inline size_t sph_inner_skips(size_t count)
+{
+	return sph_inner_children(count) + (count + 1) * 8;
 }
 static inline size_t sph_inner_offsets(size_t count)
 {
-	return sph_inner_children(count) + (count + 1) * 8;
+	return sph_inner_skips(count) + count * 2;
 }
 static inline size_t sph_inner_texts(size_t count)
 {
