@@ -280,7 +280,7 @@ int sph_change_make_leaf(struct sph_change *c, const struct sph_entry *entries, 
 	if (!image)
 		return sph_change_no_memory();
 	sph_leaf_pack(image, c->page, entries, count);
-	sph_leaf_note_width(c->t, image);
+	sph_leaf_note_form(c->t, image);
 	return make_node(c, image, made);
 }
 

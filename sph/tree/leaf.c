@@ -38,9 +38,17 @@ static inline unsigned home_of(uint64_t hash, size_t slots)
 	return (unsigned)((hash & 0xffffffffU) * slots >> 32) & ~(HOME - 1);
 }
 
+/* There are as many slots as find room (leaf_pack.c), so their number tells. */
+static inline size_t likely_width(const struct sph_m_tree *t, uint64_t pointer, size_t slots)
+{
+	size_t room = t->page_size - SPH_LEAF_PRINTS - SPH_LEAF_SLACK - (pointer & SPH_POINTER_PREFIX ? SPH_PREFIX_SHORT + 8 : 0);
+
+	return __atomic_load_n(&t->leaf_records, __ATOMIC_RELAXED) ? 2 : room / slots - 9;
+}
+
 void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash)
 {
-	const size_t slots = (pointer & SPH_POINTER_SLOTS) + 1, width = __atomic_load_n(&t->leaf_width, __ATOMIC_RELAXED);
+	const size_t slots = (pointer & SPH_POINTER_SLOTS) + 1, width = likely_width(t, pointer, slots);
 	const unsigned pair = home_of(hash, slots) & ~(PAIR - 1);
 	const char *leaf = (const char *)sph_node_at(pointer), *end = leaf + t->page_size, *keys = leaf + sph_leaf_keys(slots) + pair * width;
 
@@ -58,12 +66,12 @@ void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t ha
 	}
 }
 
-void sph_leaf_note_width(struct sph_m_tree *t, const struct sph_node *leaf)
+void sph_leaf_note_form(struct sph_m_tree *t, const struct sph_node *leaf)
 {
-	uint64_t width = leaf->n.width == SPH_VARIES ? 2 : leaf->n.width;
+	uint64_t records = leaf->n.width == SPH_VARIES;
 
-	if (__atomic_load_n(&t->leaf_width, __ATOMIC_RELAXED) != width)
-		__atomic_store_n(&t->leaf_width, width, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&t->leaf_records, __ATOMIC_RELAXED) != records)
+		__atomic_store_n(&t->leaf_records, records, __ATOMIC_RELAXED);
 }
 
 struct sph_key sph_leaf_suffix(const struct sph_node *leaf, size_t page, unsigned slot)
@@ -178,12 +186,11 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 	uint64_t near;
 	unsigned pair;
 
-	if (!sph_leaf_read_form(leaf, page, &f) || key.size < f.prefix ||
-	    (f.width != SPH_VARIES && key.size != f.prefix + f.width) ||
+	if (!sph_leaf_read_form(leaf, page, &f) || !sph_leaf_takes(&f, key.size) ||
 	    !sph_racy_same(key.bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix))
 		return 0;
 	w.suffix = (struct sph_key){ key.bytes + f.prefix, key.size - f.prefix };
-	if (f.width > 0 && f.width <= 8) {
+	if (f.width > 0 && f.width <= 8 && !f.padded) {
 		/* Its last bytes, which may be less than 8, from the end of the key where that has 8. */
 		w.mask = htole64(~0ULL >> (64 - 8 * f.width));
 		if (key.size >= 8)
@@ -233,11 +240,10 @@ int sph_leaf_room(const struct sph_node *leaf, size_t page, struct sph_key key, 
 {
 	struct sph_leaf_form f;
 
-	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots || key.size < f.prefix ||
+	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots || !sph_leaf_takes(&f, key.size) ||
 	    !sph_racy_same(key.bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix))
 		return -1;
-	if (f.width != SPH_VARIES ? key.size != f.prefix + f.width :
-				    leaf->n.heap + key.size - f.prefix + SPH_RECORD_HEAD > page - sph_leaf_keys(f.slots) - 2 * f.slots)
+	if (f.width == SPH_VARIES && leaf->n.heap + key.size - f.prefix + SPH_RECORD_HEAD > page - sph_leaf_keys(f.slots) - 2 * f.slots)
 		return -1;
 	return sph_leaf_free_slot(leaf, f.slots, hash);
 }
@@ -253,12 +259,17 @@ static void put_record(struct sph_node *leaf, size_t page, const struct sph_leaf
 }
 
 void sph_leaf_put_entry(struct sph_node *leaf, size_t page, const struct sph_leaf_form *f, unsigned slot, struct sph_key suffix, uint64_t hash,
-		      uint64_t value)
+			uint64_t value)
 {
-	if (f->width == SPH_VARIES)
+	unsigned char *at = (unsigned char *)leaf + sph_leaf_keys(f->slots) + slot * f->width;
+
+	if (f->width == SPH_VARIES) {
 		put_record(leaf, page, f, slot, suffix);
-	else
-		sph_racy_copy((char *)leaf + sph_leaf_keys(f->slots) + slot * f->width, suffix.bytes, suffix.size);
+	} else {
+		if (f->padded)
+			__atomic_store_n(at++, (unsigned char)suffix.size, __ATOMIC_RELAXED);
+		sph_racy_copy(at, suffix.bytes, suffix.size);
+	}
 	__atomic_store_n(sph_leaf_print_at(leaf, slot), sph_print(hash), __ATOMIC_RELAXED);
 	__atomic_store_n(sph_leaf_value_at(leaf, page, slot), value, __ATOMIC_RELAXED);
 }

@@ -13,6 +13,7 @@
 
 struct sph_leaf_form {
 	size_t prefix, slots, width;
+	int padded;
 };
 
 static inline size_t sph_leaf_keys(size_t slots)
@@ -31,6 +32,7 @@ static inline int sph_leaf_read_form(const struct sph_node *leaf, size_t page, s
 	f->prefix = sph_node_prefix_size(leaf, page);
 	f->slots = __atomic_load_n(&leaf->n.count, __ATOMIC_RELAXED);
 	f->width = __atomic_load_n(&leaf->n.width, __ATOMIC_RELAXED);
+	f->padded = __atomic_load_n(&leaf->n.padded, __ATOMIC_RELAXED);
 	return f->slots <= SPH_SLOTS && sph_leaf_bytes(f->slots, f->width, 0) + sph_prefix_far(f->prefix) <= page;
 }
 
@@ -49,6 +51,14 @@ static inline uint16_t *sph_leaf_offset_at(const struct sph_node *leaf, const st
 	return (uint16_t *)(void *)((char *)(uintptr_t)leaf + sph_leaf_keys(f->slots)) + slot;
 }
 
+/* Whether a key of this length has room in each slot. */
+static inline int sph_leaf_takes(const struct sph_leaf_form *f, size_t size)
+{
+	if (f->width == SPH_VARIES)
+		return size >= f->prefix;
+	return f->padded ? size >= f->prefix && size - f->prefix < f->width : size == f->prefix + f->width;
+}
+
 /* The key in a slot without the prefix; NULL bytes: what stands there is none. */
 static inline struct sph_key sph_leaf_suffix_at(const struct sph_node *leaf, size_t page, const struct sph_leaf_form *f, unsigned slot)
 {
@@ -56,8 +66,14 @@ static inline struct sph_key sph_leaf_suffix_at(const struct sph_node *leaf, siz
 	size_t offset;
 	uint16_t size;
 
-	if (f->width != SPH_VARIES)
-		return (struct sph_key){ (const unsigned char *)leaf + sph_leaf_keys(f->slots) + slot * f->width, f->width };
+	if (f->width != SPH_VARIES) {
+		const unsigned char *at = (const unsigned char *)leaf + sph_leaf_keys(f->slots) + slot * f->width;
+
+		if (!f->padded)
+			return (struct sph_key){ at, f->width };
+		size = __atomic_load_n(at, __ATOMIC_RELAXED);
+		return size < f->width ? (struct sph_key){ at + 1, size } : (struct sph_key){ NULL, 0 };
+	}
 	offset = __atomic_load_n(sph_leaf_offset_at(leaf, f, slot), __ATOMIC_RELAXED);
 	if (offset < SPH_RECORD_HEAD || offset > page - SPH_NODE_BODY)
 		return (struct sph_key){ NULL, 0 };

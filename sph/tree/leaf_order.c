@@ -19,7 +19,7 @@ static inline int before(const struct sph_node *leaf, size_t page, const struct 
 /* The entries as they stand. */
 static unsigned collect(const struct sph_node *leaf, size_t page, const struct sph_leaf_form *f, struct place *places)
 {
-	const uint64_t mask = f->width && f->width <= 8 ? ~0ULL << (64 - 8 * f->width) : 0;
+	const uint64_t mask = f->width && f->width <= 8 && !f->padded ? ~0ULL << (64 - 8 * f->width) : 0;
 	unsigned count = 0;
 
 	for (unsigned g = 0; g * 64 < f->slots; g++)

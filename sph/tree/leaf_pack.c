@@ -4,30 +4,39 @@
 
 #include "leaf.h"
 
-static size_t sum_of_sizes(const struct sph_entry *entries, unsigned count, int *equal)
-{
-	size_t sum = 0;
+#define PADDING 108     /* percent: so much may keys of the longest one's room take of what they would take as records */
 
-	*equal = 1;
+struct sizes {
+	size_t sum, least, most;
+};
+
+static struct sizes sizes_of(const struct sph_entry *entries, unsigned count)
+{
+	struct sizes s = { .least = (size_t)-1 };
+
 	for (unsigned i = 0; i < count; i++) {
-		sum += entries[i].key.size;
-		*equal &= entries[i].key.size == entries[0].key.size;
+		size_t size = entries[i].key.size;
+
+		s.sum += size;
+		s.least = size < s.least ? size : s.least;
+		s.most = size > s.most ? size : s.most;
 	}
-	return sum;
+	return s;
 }
 
-/* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The size that
- * they need. */
+/* Where the keys are of one length, or nearly so, room for as many as go in; else for as many of their mean size. The
+ * size that they need. */
 static size_t plan(const struct sph_entry *entries, unsigned count, size_t page, struct sph_leaf_form *f)
 {
-	size_t sum, records, needed, mean, far;
-	int equal;
+	const struct sizes s = sizes_of(entries, count);
+	size_t records, needed, mean, far, room;
 
-	sum = sum_of_sizes(entries, count, &equal);
 	f->prefix = count > 1 ? sph_key_common(entries[0].key, entries[count - 1].key) : 0;
 	far = sph_prefix_far(f->prefix);
-	f->width = equal && count ? entries[0].key.size - f->prefix : SPH_VARIES;
-	records = sum - count * f->prefix + count * SPH_RECORD_HEAD;
+	records = s.sum - count * f->prefix + count * SPH_RECORD_HEAD;
+	room = s.most - f->prefix + 1;
+	f->padded = s.least < s.most && room <= 255 && count * room * 100 <= (records + 2 * count) * PADDING;
+	f->width = !count ? SPH_VARIES : s.least == s.most ? s.most - f->prefix : f->padded ? room : SPH_VARIES;
 	needed = sph_leaf_bytes(count, f->width, records) + far;
 	mean = f->width != SPH_VARIES ? f->width : count ? records / count + 2 : 16;
 	f->slots = needed > page ? count : (page - SPH_LEAF_PRINTS - far) / (9 + mean);
@@ -46,6 +55,8 @@ int sph_leaf_is_sound(const struct sph_node *leaf, size_t page)
 	size_t ends;
 
 	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots || f.prefix != leaf->n.prefix)
+		return 0;
+	if (f.padded > 1 || (f.padded && (f.width == SPH_VARIES || !f.width)))
 		return 0;
 	if (f.width != SPH_VARIES)
 		return 1;
@@ -75,6 +86,7 @@ void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *e
 	leaf->n.prefix = (uint16_t)f.prefix;
 	leaf->n.count = (uint16_t)f.slots;
 	leaf->n.width = (uint16_t)f.width;
+	leaf->n.padded = (uint8_t)f.padded;
 	leaf->n.heap = (uint16_t)(8 * f.slots + sph_prefix_far(f.prefix));
 	if (f.prefix)
 		memcpy((char *)(uintptr_t)sph_node_prefix(leaf, page, f.prefix), entries[0].key.bytes, f.prefix);

@@ -7,8 +7,8 @@
  *
  * A leaf, then:
  *   128  bits: which slots count         160  a fingerprint per slot
- *   then, from the next multiple of 8, `width` bytes per slot, where all keys are of one length; else an offset (16 bits) per slot, of a
- *   record {length (16 bits), bytes}
+ *   then, from the next multiple of 8, `width` bytes per slot, where all keys are of one length, or of nearly one; else an offset (16 bits)
+ *   per slot, of a record {length (16 bits), bytes}
  *   From the end of the page downwards: a value per slot, so that those of slots 8 * i to 8 * i + 7 are a line; a long prefix; records.
  *
  * An inner node, then:
@@ -31,16 +31,16 @@
 #include "tree.h"
 
 #define SPH_SLOTS 256U
-#define SPH_VARIES 0xffffU              /* width: each key has its own length */
+#define SPH_VARIES 0xffffU              /* width: keys differ in length, and stand in records */
 
 #define SPH_PREFIX_SHORT 30U
 struct sph_m_node {
 	uint64_t word;
 	uint8_t level;                  /* 0: a leaf */
-	uint8_t reserved;
+	uint8_t padded;                 /* leaf: keys differ in length, and each has the room of the longest one, behind a byte for its length */
 	uint16_t prefix;                /* its size */
 	uint16_t count;                 /* inner: separators; leaf: slots there are */
-	uint16_t width;                 /* leaf */
+	uint16_t width;                 /* leaf: bytes of a key's room, or SPH_VARIES */
 	uint16_t heap;                  /* leaf: where the lowest record begins, from the end of the page */
 	unsigned char short_prefix[SPH_PREFIX_SHORT];
 };
@@ -65,7 +65,7 @@ struct sph_m_tree {
 	uint64_t root;
 	uint64_t version;
 	uint32_t node_type, page_size;
-	uint64_t leaf_width;            /* of the leaf packed last: a hint for sph_leaf_prefetch() */
+	uint64_t leaf_records;          /* 1: the leaf packed last has its keys in records: a hint for sph_leaf_prefetch() */
 	uint64_t reserved[3];
 	uint64_t changing[16];          /* threads that are replacing nodes: tokens */
 	struct { uint64_t changes, reserved[7]; } stripe[8];    /* what tree_changes() sums up */
@@ -188,7 +188,7 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 /* The slot for one more key, -1: it does not go into this leaf as it is. Racy. */
 int sph_leaf_room(const struct sph_node *leaf, size_t page, struct sph_key key, uint64_t hash);
 void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash);
-void sph_leaf_note_width(struct sph_m_tree *t, const struct sph_node *leaf);
+void sph_leaf_note_form(struct sph_m_tree *t, const struct sph_node *leaf);
 /* The node is the caller's. */
 void sph_leaf_add(struct sph_node *leaf, size_t page, unsigned slot, struct sph_key key, uint64_t hash, uint64_t value);
 void sph_leaf_drop(struct sph_node *leaf, unsigned slot);
