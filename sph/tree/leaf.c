@@ -27,15 +27,14 @@ uint64_t sph_key_hash(struct sph_key key)
 }
 
 /*
- * Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf. Eight slots, whose
- * values are a line; then the eight beside them, whose fingerprints are compared at the same time; then it may be anywhere.
+ * Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf. If the slot is taken,
+ * one of the next, round the sixteen whose fingerprints are compared at once; else anywhere.
  */
-#define HOME 8U
-#define PAIR (2 * HOME)
+#define NEAR 16U
 
 static inline unsigned home_of(uint64_t hash, size_t slots)
 {
-	return (unsigned)((hash & 0xffffffffU) * slots >> 32) & ~(HOME - 1);
+	return (unsigned)((hash & 0xffffffffU) * slots >> 32);
 }
 
 /* There are as many slots as find room (leaf_pack.c), so their number tells. */
@@ -49,17 +48,16 @@ static inline size_t likely_width(const struct sph_m_tree *t, uint64_t pointer, 
 void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash)
 {
 	const size_t slots = (pointer & SPH_POINTER_SLOTS) + 1, width = likely_width(t, pointer, slots);
-	const unsigned pair = home_of(hash, slots) & ~(PAIR - 1);
-	const char *leaf = (const char *)sph_node_at(pointer), *end = leaf + t->page_size, *keys = leaf + sph_leaf_keys(slots) + pair * width;
+	const unsigned home = home_of(hash, slots), near = home & ~(NEAR - 1);
+	const char *leaf = (const char *)sph_node_at(pointer), *end = leaf + t->page_size, *key = leaf + sph_leaf_keys(slots) + home * width;
 
 	__builtin_prefetch(leaf + 64);
 	__builtin_prefetch(leaf + 128);
-	__builtin_prefetch(leaf + SPH_LEAF_PRINTS + pair);
-	__builtin_prefetch(keys);
-	__builtin_prefetch(keys + PAIR * width / 2);
-	__builtin_prefetch(keys + PAIR * width - 1);
-	__builtin_prefetch(end - 8 * (pair + HOME));
-	__builtin_prefetch(end - 8 * (pair + PAIR));
+	__builtin_prefetch(leaf + SPH_LEAF_PRINTS + near);
+	__builtin_prefetch(key);
+	__builtin_prefetch(key + 64);
+	__builtin_prefetch(end - 8 * (near + NEAR / 2));
+	__builtin_prefetch(end - 8 * (near + NEAR));
 	if (pointer & SPH_POINTER_PREFIX) {
 		__builtin_prefetch(end - 8 * slots - 1);
 		__builtin_prefetch(end - 8 * slots - 64);
@@ -183,8 +181,8 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 	struct wanted w = { .mask = 0 };
 	const uint8_t print = sph_print(hash);
 	struct sph_leaf_form f;
-	uint64_t near;
-	unsigned pair;
+	uint64_t alike;
+	unsigned near;
 
 	if (!sph_leaf_read_form(leaf, page, &f) || !sph_leaf_takes(&f, key.size) ||
 	    !sph_racy_same(key.bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix))
@@ -198,10 +196,9 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 		else
 			memcpy(&w.word, w.suffix.bytes, f.width);
 	}
-	pair = home_of(hash, f.slots) & ~(PAIR - 1);
-	near = match16(sph_leaf_print_at(leaf, pair), print);
-	near &= sph_leaf_bits(leaf, pair / 64) >> pair % 64;
-	if (find_among(leaf, page, &f, &w, pair, near, place))
+	near = home_of(hash, f.slots) & ~(NEAR - 1);
+	alike = match16(sph_leaf_print_at(leaf, near), print) & sph_leaf_bits(leaf, near / 64) >> near % 64;
+	if (find_among(leaf, page, &f, &w, near, alike, place))
 		return 1;
 	for (unsigned g = 0; g * 64 < f.slots; g++)
 		if (find_among(leaf, page, &f, &w, g * 64, match64(sph_leaf_print_at(leaf, g * 64), print) & sph_leaf_bits(leaf, g), place))
@@ -220,14 +217,13 @@ static inline uint64_t free_in(const struct sph_node *leaf, size_t slots, unsign
 
 int sph_leaf_free_slot(const struct sph_node *leaf, size_t slots, uint64_t hash)
 {
-	unsigned home = home_of(hash, slots), groups = (unsigned)(slots + 63) / 64, g = home / 64;
-	uint64_t empty = free_in(leaf, slots, g);
+	unsigned home = home_of(hash, slots), near = home & ~(NEAR - 1), groups = (unsigned)(slots + 63) / 64, g = home / 64;
+	uint64_t empty = free_in(leaf, slots, g) >> near % 64 & 0xffff;
 
-	if (empty >> home % 64 & 0xff)
-		return (int)(home + (unsigned)__builtin_ctzll(empty >> home % 64));
-	home ^= HOME;
-	if (empty >> home % 64 & 0xff)
-		return (int)(home + (unsigned)__builtin_ctzll(empty >> home % 64));
+	if (empty) {
+		empty = (empty | empty << NEAR) >> home % NEAR;
+		return (int)(near + (home + (unsigned)__builtin_ctzll(empty)) % NEAR);
+	}
 	for (unsigned i = 0; i < groups; i++) {
 		empty = free_in(leaf, slots, (g + i) % groups);
 		if (empty)
