@@ -221,15 +221,15 @@ plant page-overlooked lock/hold.c '/^void sas_hold_each(/,/^}/ s/for (int64_t pa
 	crash_lock 'page-of-records' 'the word of address|survivor'
 
 # A slot of a leaf counts before its entry is written.
-plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tput_entry(/\t__atomic_store_n(bits, *bits | 1ULL << slot % 64, __ATOMIC_RELEASE);\
+plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tsph_leaf_put_entry(/\t__atomic_store_n(bits, *bits | 1ULL << slot % 64, __ATOMIC_RELEASE);\
 &/' crash_step tree-insert 'has the value|does not meet key|meets one key more'
 
 # A new node is published before it is whole.
-plant node-first sph/tree/change_make.c '/^static int make_node(/,/^}/ s/^\tsph_racy_copy(&node->n, .*/\
+plant node-first sph/tree/change_make.c '/^static int make_node(/,/^}/ s/^\tsph_racy_copy(&node->n.level, .*/\
 	late = node;\
 	late_image = image;/
 /^int sph_change_publish(/,/^}/ s/^\t__atomic_store_n(at, node, __ATOMIC_RELEASE);/&\
-	sph_racy_copy(\&late->n, \&late_image->n, c->page - offsetof(struct sph_node, n));/
+	sph_racy_copy(\&late->n.level, \&late_image->n.level, c->page - SPH_NODE_CONTENT);/
 /^static int make_node(/i\
 static struct sph_node *late;\
 static const struct sph_node *late_image;

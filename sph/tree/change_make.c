@@ -91,7 +91,7 @@ static int make_node(struct sph_change *c, const struct sph_node *image, uint64_
 	/* Whose page it was may have died before its word said so. */
 	__atomic_store_n(sph_node_word(node), SPH_WORD_OUTDATED, __ATOMIC_RELAXED);
 	sph_racy_begin();
-	sph_racy_copy(&node->n.level, &image->n.level, c->page - (size_t)((const char *)&image->n.level - (const char *)image));
+	sph_racy_copy(&node->n.level, &image->n.level, c->page - SPH_NODE_CONTENT);
 	sph_racy_copy(&node->header.blockSig1, &h.blockSig1, sizeof h - offsetof(SASBlockHeader, blockSig1));
 	__atomic_store_n(&node->version, version, __ATOMIC_RELEASE);
 	__atomic_store_n(sph_node_word(node), version << 1, __ATOMIC_RELEASE);

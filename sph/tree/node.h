@@ -59,6 +59,8 @@ struct sph_node {                       /* a page */
 	} body;
 };
 
+#define SPH_NODE_CONTENT offsetof(struct sph_node, n.level)     /* what is before it belongs to the page, and to who holds the node */
+
 /* The part of a tree's header page that is the tree's own. */
 struct sph_m_tree {
 	uint64_t word;                  /* of the pointer to the root, as a node's */
