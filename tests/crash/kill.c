@@ -127,18 +127,42 @@ static void judge_kill(struct stepping *t, const char *work, uint64_t step, unsi
 	t->result.survived += is_second(t, kind) ? 2 : 1;
 }
 
-static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
+/* As the steps of the images went: to the instruction that came after so many, the so manieth time that it does; the iterations of a `rep`
+ * instruction are steps, but it is met once. 0: beside others it goes another way, and has come to its end. */
+static int go_by_trace(struct stepping *t, struct watch *w, uint64_t step)
+{
+	const uintptr_t *trace = t->trace;
+	uint64_t from = step < t->trace_count ? step : t->trace_count - 1, times = 0;
+	int there = 0;
+	enum watch_event event;
+
+	while (from > 0 && trace[from - 1] == trace[from])
+		from--;
+	for (uint64_t i = 0; i <= from; i++)
+		times += trace[i] == trace[from] && (i == 0 || trace[i - 1] != trace[i]);
+	event = watch_reach(w, trace[from], times, &there);
+	if (event == WATCH_STEP)
+		watch_skip(w, there ? step - from : step);
+	return event == WATCH_STEP;
+}
+
+/* 0: the trace did not lead to the step; it was killed at its end. */
+static int kill_once(struct stepping *t, uint64_t step, unsigned kind, int by_trace)
 {
 	struct watch w, second;
 	char work[PATH_MAX];
 	struct peer peer;
+	int reached = 1;
 
 	t->scene->failed = 0;
 	t->scene->killed_ns = 0;
 	step_work_copy(work);
 	if (gather(t, &peer, &w, &second, work, kind) != 0)
-		return;
-	watch_skip(&w, step);
+		return 1;
+	if (by_trace)
+		reached = go_by_trace(t, &w, step);
+	else
+		watch_skip(&w, step);
 	t->result.kills++;
 	if (is_second(t, kind)) {
 		kill_both(t, &w, &second);
@@ -146,6 +170,13 @@ static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
 	}
 	kill_beside(t, &w, &peer, kind >> 1 & 1);
 	judge_kill(t, work, step, kind);
+	return reached;
+}
+
+static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
+{
+	if (t->trace_count == 0 || !kill_once(t, step, kind, 1))
+		kill_once(t, step, kind, 0);
 }
 
 void step_kills(struct stepping *t)

@@ -250,6 +250,17 @@ static void end_images(struct stepping *t, struct watch *w, enum watch_event eve
 	watch_kill(w);
 }
 
+static void note_step(struct stepping *t, uintptr_t instruction)
+{
+	if (t->trace_count == t->trace_room) {
+		t->trace_room = t->trace_room ? 2 * t->trace_room : 4096;
+		t->trace = realloc(t->trace, t->trace_room * sizeof *t->trace);
+		if (!t->trace)
+			store_give_up("no memory for", "a trace");
+	}
+	t->trace[t->trace_count++] = instruction;
+}
+
 static void step_through(struct stepping *t, struct watch *w, const char *work)
 {
 	struct run run = { 0, 0 };
@@ -260,6 +271,8 @@ static void step_through(struct stepping *t, struct watch *w, const char *work)
 		event = watch_step(w);
 		if (event == WATCH_STOPPED || event == WATCH_GONE)
 			break;
+		if (w->steps > t->trace_count)
+			note_step(t, w->instruction);
 		if (!is_change(t, w, event))
 			continue;
 		if (t->point_count < STEP_POINTS)
@@ -275,6 +288,7 @@ static void step_images(struct stepping *t)
 	char work[PATH_MAX];
 	struct watch w;
 
+	t->trace_count = 0;
 	step_work_copy(work);
 	if (step_start(t, &w, work) == 0)
 		step_through(t, &w, work);
@@ -337,11 +351,11 @@ void step_operation(struct stepping *t)
 	if (t->op->flags & OP_CUT) {
 		for (unsigned i = 1; i <= t->size.cuts; i++)
 			step_recovery(t, 100 * i / (t->size.cuts + 1));
-		return;
+	} else if (prepare_before(t) == 0) {
+		step_images(t);
+		if (!(t->op->flags & OP_ALONE))
+			step_kills(t);
 	}
-	if (prepare_before(t) != 0)
-		return;
-	step_images(t);
-	if (!(t->op->flags & OP_ALONE))
-		step_kills(t);
+	free(t->trace);
+	t->trace = NULL;
 }

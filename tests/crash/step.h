@@ -41,6 +41,8 @@ struct stepping {
 	struct step_result result;
 	uint64_t points[STEP_POINTS];   /* steps after which something had changed */
 	size_t point_count;
+	uintptr_t *trace;               /* the instructions, one of each step; malloc'd */
+	size_t trace_count, trace_room;
 	unsigned random;
 	unsigned told;                  /* failures printed */
 	int verdict;                    /* the last one; of a recovery all are the same */
