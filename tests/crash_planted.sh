@@ -221,7 +221,7 @@ plant page-overlooked lock/hold.c '/^void sas_hold_each(/,/^}/ s/for (int64_t pa
 	crash_lock 'page-of-records' 'the word of address|survivor'
 
 # A slot of a leaf counts before its entry is written.
-plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tput_entry(/\t__atomic_store_n(bits, *bits | 1ULL << slot % 64, __ATOMIC_RELEASE);\
+plant slot-first sph/tree/leaf.c '/^void sph_leaf_add(/,/^}/ s/^\tsph_leaf_put_entry(/\t__atomic_store_n(bits, *bits | 1ULL << slot % 64, __ATOMIC_RELEASE);\
 &/' crash_step tree-insert 'has the value|does not meet key|meets one key more'
 
 # A new node is published before it is whole.
