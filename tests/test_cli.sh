@@ -254,6 +254,15 @@ run_plain locks -no address,state,pid,thread store; expect 0 'a dead holder' <<<
 run_plain ps -no pid,state,held,holds store; expect 0 'ps of a dead holder' <<< "$holder dead 1 w:0x565900040000"
 start store; finish
 run locks store; expect 0 'locks after the recovery' < /dev/null
+# Who changes an object holds no lock; who takes the lock of its address waits for that.
+start store r:0x40000 u:0x80000
+run_plain locks -no address,mode,state,pid,thread store; expect 0 'an update' <<TEXT
+0x565900040000 read holds $holder alive
+0x565900080000 update holds $holder alive
+TEXT
+run_plain ps -no pid,held,holds store; expect 0 'ps of an update' <<< "$holder 1 r:0x565900040000 u:0x565900080000"
+finish
+run locks store; expect 0 'locks after the update' < /dev/null
 run locks nowhere; expect 1 'locks of nothing' <<'TEXT'
 sasphere locks: nowhere: No such file or directory
 TEXT

@@ -170,6 +170,11 @@ const char *tool_mode_text(unsigned mode)
 	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "unknown";
 }
 
+const char *tool_lock_text(const SASLockInfo *lock)
+{
+	return lock->state == SASLock__UPDATES ? "update" : tool_mode_text(lock->mode);
+}
+
 char *tool_uuid_text(char text[37], const uint8_t uuid[16])
 {
 	char *p = text;

@@ -68,6 +68,9 @@ char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n);
 char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address);
 /* "read", "write", "intent", of a sas_userlock_request_t. */
 const char *tool_mode_text(unsigned mode);
+/* The same of an entry of a list, or "update". */
+struct SASLockInfo;
+const char *tool_lock_text(const struct SASLockInfo *lock);
 
 /* --- types.c: "simple heap", of the type in an object's header; digits where it is unknown */
 #define TOOL_TYPE_TEXT 32
