@@ -252,12 +252,8 @@ int cmd_ctx(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "p:f" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
-		if (c == '?')
-			return tool_try_help();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (c == 'p')
 			directory = optarg;
 		else if (c == 'f')

@@ -57,6 +57,11 @@ int tool_version(void)
 	return TOOL_OK;
 }
 
+int tool_common(int option, int (*usage)(void))
+{
+	return option == 'h' ? usage() : option == 'V' ? tool_version() : tool_try_help();
+}
+
 void tool_usage_end(void)
 {
 	printf("\n"

@@ -44,6 +44,9 @@ int tool_library_error(int status);
 /* "Try --help"; gives TOOL_USAGE. */
 int tool_try_help(void);
 int tool_version(void);
+/* What an option that all commands have, or one that is wrong, makes of a command: its exit status. */
+static inline int tool_is_common(int option) { return option == 'h' || option == 'V' || option == '?'; }
+int tool_common(int option, int (*usage)(void));
 /* The end of every usage: --help, --version, and the page. */
 void tool_usage_end(void);
 
