@@ -14,8 +14,8 @@ die() {
 	exit 1
 }
 
-# A row for each thing that the build or the tests use: how to see that it is there (a command,
-# or a header), the Debian package, and what it is for: "build" cannot go on without it.
+# A row for each thing that the build or the tests use: how to see that it is there (a command, a header,
+# or a module of pkg-config), the Debian package, and what it is for: "build" cannot go on without it.
 needs_rows() {
 	cat <<'ROWS'
 command make make build
@@ -48,6 +48,14 @@ command cmake cmake option
 command clang clang option
 command xz xz-utils build
 ROWS
+	test "$1" = bench && cat <<'ROWS'
+command c++ g++ option
+module lmdb liblmdb-dev option
+module libpmemobj libpmemobj-dev option
+module absl_btree libabsl-dev option
+module glib-2.0 libglib2.0-dev option
+command gnuplot gnuplot-nox option
+ROWS
 	test "$1" = aarch64 && cat <<'ROWS'
 command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu option
 command qemu-aarch64 qemu-user option
@@ -55,11 +63,12 @@ ROWS
 	:
 }
 
-is_there() {	# command|header name
+is_there() {	# command|header|module name
 	case $1 in
 	command) command -v "$2" > /dev/null 2>&1 ;;
 	header)	printf '#include <%s>\n' "$2" | cc -E -x c - > /dev/null 2>&1 ||
 		printf '#include <sys/types.h>\n#include <%s>\n' "$2" | cc -E -x c - > /dev/null 2>&1 ;;
+	module)	pkg-config --exists "$2" 2> /dev/null ;;
 	esac
 }
 
@@ -88,7 +97,7 @@ apt_install() {
 }
 
 # Install what is missing; elsewhere than on Debian and its kin, tell.
-ensure_packages() {	# build|tests|ci|aarch64
+ensure_packages() {	# build|tests|ci|aarch64|bench
 	missing=$(missing_packages "$1")
 	test -n "$missing" || return 0
 	if command -v apt-get > /dev/null 2>&1; then

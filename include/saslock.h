@@ -56,12 +56,13 @@ extern __C__ int SASLockHeld (vm_address_t addr);
 /* --- who holds, who waits */
 typedef enum {
 	SASLock__HOLDS = 0,
-	SASLock__WAITS = 1
+	SASLock__WAITS = 1,
+	SASLock__UPDATES = 2            /* changes the object at the address, beside others who do; no lock is held */
 } sas_lock_state_t;
 
 typedef struct SASLockInfo {
 	void *address;
-	sas_userlock_request_t mode;
+	sas_userlock_request_t mode;    /* nothing with UPDATES */
 	sas_lock_state_t state;
 	uint32_t slot, pid, tid;        /* the thread: its slot; pid and tid as in its own pid namespace */
 	uint32_t alive;                 /* 1 yes, 0 dead and not yet recovered */

@@ -29,6 +29,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "ground/pause.h"       /* sas_pause(), which objects use as well */
 
 struct sas_region;
 struct sas_thread;

@@ -126,12 +126,22 @@ run index dump -p store finder finder; expect_like 2 'dump shows one tree' 'dump
 run index stat -p store -l 3; expect_like 2 'are for dump' 'stat --limit'
 run index dump -p store -l 0 finder; expect_like 2 'limit: not a number of keys: 0' '--limit 0'
 run index dump -p store -f frob finder; expect_like 2 'from: no key of this tree: frob' 'a key that is none'
-run index stat -p store frob; expect_like 2 'not an address: frob' 'no address'
+run index stat -p store frob; expect 1 'a path without a context' <<< 'sasphere index: store: the finder leads to no context'
 run index stat -p store "$heap"; expect 1 'stat of a heap' <<TEXT
 sasphere index: store: no index or string tree begins at $heap
 TEXT
 run index stat -p store 0; expect_like 1 'no index or string tree begins at 0' 'stat of nothing'
 run index stat -p nowhere; expect_like 1 'nowhere: No such file' 'stat of no region'
+
+# --- paths
+
+run create "${small[@]}" named; expect 0 'create' < /dev/null
+SASSTOREPATH=$work/named "$make_objects" context > objects || complain "make_objects context"
+run index stat -p named -no address "name 0" "$(where index)"; expect 0 'stat of a path' < <(printf '%s\n' "$(where strings)" "$(where index)")
+run index dump -p named -no key "name 0" -l 1; expect 0 'dump of a path' <<< 'key 000000'
+run index dump -p named frob; expect 1 'a path to nowhere' <<< 'sasphere index: frob: no such name'
+run index stat -p named plain; expect 1 'a path to no tree' <<< 'sasphere index: named: no index or string tree begins at plain'
+run index dump -p named finder; expect 1 'a finder that leads to no tree' <<< 'sasphere index: named: no index or string tree begins at finder'
 
 # --- in use
 

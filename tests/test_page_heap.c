@@ -147,6 +147,8 @@ START_TEST(withdraw_takes_a_page_once)
 	ck_assert_int_eq(sph_pages_withdraw(&use, page_of(0, 1)), -EINVAL);
 	sph_pages_give(heap, page_of(0, 0));
 	ck_assert_int_eq(sph_pages_withdraw(&use, page_of(0, 0)), -EINVAL);
+	/* Who tries again has no error to tell of. */
+	ck_assert_str_eq(SASLastErrorMessage(), "");
 	unmake();
 }
 END_TEST

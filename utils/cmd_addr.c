@@ -401,12 +401,8 @@ int cmd_addr(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "p:" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
-		if (c == '?')
-			return tool_try_help();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (c == 'p')
 			path = optarg;
 		else

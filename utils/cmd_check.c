@@ -146,12 +146,8 @@ int cmd_check(int argc, char **argv)
 		case 'r':
 			report.repair = 1;
 			break;
-		case 'h':
-			return usage();
-		case 'V':
-			return tool_version();
 		default:
-			return tool_try_help();
+			return tool_common(c, usage);
 		}
 	}
 	path = tool_region(argc, argv);

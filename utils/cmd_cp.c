@@ -27,18 +27,10 @@ int cmd_cp(int argc, char **argv)
 		TOOL_COMMON_LONG,
 		{ 0 },
 	};
-	int c;
+	int c = getopt_long(argc, argv, TOOL_COMMON_SHORT, longs, NULL);
 
-	while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		switch (c) {
-		case 'h':
-			return usage();
-		case 'V':
-			return tool_version();
-		default:
-			return tool_try_help();
-		}
-	}
+	if (c != -1)
+		return tool_common(c, usage);
 	if (argc - optind != 2) {
 		tool_error(TOOL_USAGE,
 			   argc - optind < 2 ? "two directories are needed" : "too many arguments");

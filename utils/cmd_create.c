@@ -162,10 +162,8 @@ int cmd_create(int argc, char **argv)
 	SASRegionOptionsInit(&options);
 	options.flags = SAS_JOIN_CREATE | SAS_JOIN_EXCLUSIVE;
 	while ((c = getopt_long(argc, argv, "a:r:s:m:d:SPN:H:" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (set_option(&options, c, optarg))
 			return tool_try_help();
 	}

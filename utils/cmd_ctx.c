@@ -105,11 +105,11 @@ static int finish(struct tool_table *table, int result)
 
 static int list(SPHContext_t root, const struct task *task)
 {
-	SPHContext_t context = task->path ? SPHContextFindPath(root, task->path) : root;
+	SPHContext_t context = task->path ? names_value(root, task->path) : root;
 	struct tool_table table;
 
 	if (!context)
-		return tool_error(TOOL_FAILED, "%s: %s", task->path, errno == ENOENT ? "no such name" : SASLastErrorMessage());
+		return TOOL_FAILED;
 	if (!SPHContextIs(context))
 		return tool_error(TOOL_FAILED, "%s: is no context", task->path);
 	if (tool_table_begin(&table, "names", columns, COLUMNS, &task->options))
@@ -206,22 +206,14 @@ static const struct operation {
 
 static int run(const char *directory, const struct operation *operation, struct task *task)
 {
-	SASRegionOptions options;
-	SASRegion_t region;
 	SPHContext_t root;
+	SASRegion_t region = names_join(directory, operation->flags, &root);
 	int status;
 
-	SASRegionOptionsInit(&options);
-	options.flags = operation->flags;
-	region = SASRegionJoin(directory, &options);
 	if (!region)
-		return tool_library_error(TOOL_FAILED);
-	root = SASRegionFinder(region);
+		return TOOL_FAILED;
 	task->deep = operation->deep;
-	if (SPHContextIs(root))
-		status = operation->run(root, task);
-	else
-		status = tool_error(TOOL_FAILED, "%s: the finder leads to no context", directory);
+	status = operation->run(root, task);
 	if (SASRegionLeave(region) != 0 && status == TOOL_OK)
 		status = tool_library_error(TOOL_FAILED);
 	return status;
@@ -260,12 +252,8 @@ int cmd_ctx(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "p:f" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
-		if (c == '?')
-			return tool_try_help();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (c == 'p')
 			directory = optarg;
 		else if (c == 'f')

@@ -213,10 +213,8 @@ int cmd_doctor(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "Jno:" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (!tool_table_option(&options, c, optarg))
 			return tool_try_help();
 	}

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "names.h"
 #include "sasalloc.h"
 #include "sasobject.h"
 #include "tool.h"
@@ -50,8 +51,8 @@ static int usage(void)
 	       " sasphere index dump [options] TREE\n"
 	       "\n"
 	       "Show what indexes and string trees of a region are made of, or what they hold, without joining it.\n"
-	       "TREE is an address, or the word finder: where the region's finder leads. Without one, stat\n"
-	       "shows all trees that begin blocks.\n"
+	       "TREE is an address, or the word finder: where the region's finder leads; else a path from the\n"
+	       "context there. Without one, stat shows all trees that begin blocks.\n"
 	       "\n"
 	       "Options:\n"
 	       " -f, --from KEY           dump: begin with this key, or the next one\n"
@@ -79,17 +80,43 @@ static sas_type_t tree_type(SASInspect_t inspect, uint64_t address)
 	return header.blockType;
 }
 
-/* An operand, which is one: 0, or an exit status with a message. */
-static int find_tree(const struct request *r, const char *name, uint64_t *address)
+/* Contexts are read by joining. 0, or an exit status with a message. */
+static int find_path(const struct request *r, const char *path, uint64_t *address)
+{
+	SPHContext_t root;
+	SASRegion_t region = names_join(r->path, SAS_JOIN_READONLY, &root);
+	void *value;
+
+	if (!region)
+		return TOOL_FAILED;
+	value = names_value(root, path);
+	*address = (uint64_t)value;
+	if (SASRegionLeave(region) != 0)
+		return tool_library_error(TOOL_FAILED);
+	return value ? TOOL_OK : TOOL_FAILED;
+}
+
+static int find_finder(const struct request *r, uint64_t *address)
 {
 	SASInspectInfo info = { .structSize = sizeof(info) };
 
-	if (strcmp(name, "finder") != 0)
-		tool_address(name, address);
-	else if (SASInspectGetInfo(r->inspect, &info) != 0)
+	if (SASInspectGetInfo(r->inspect, &info) != 0)
 		return tool_library_error(TOOL_FAILED);
-	else
-		*address = info.finder;
+	*address = info.finder;
+	return TOOL_OK;
+}
+
+/* An operand. 0, or an exit status with a message. */
+static int find_tree(const struct request *r, const char *name, uint64_t *address)
+{
+	int status = TOOL_OK;
+
+	if (strcmp(name, "finder") == 0)
+		status = find_finder(r, address);
+	else if (!tool_address(name, address))
+		status = find_path(r, name, address);
+	if (status != TOOL_OK)
+		return status;
 	if (tree_type(r->inspect, *address))
 		return TOOL_OK;
 	return tool_error(TOOL_FAILED, "%s: no index or string tree begins at %s", r->path, name);
@@ -323,7 +350,6 @@ static int wrong(const char *format, const char *what)
 
 static int check_operands(const struct request *r, char **operands)
 {
-	uint64_t address;
 	int dump;
 
 	if (!*operands)
@@ -335,9 +361,6 @@ static int check_operands(const struct request *r, char **operands)
 		return wrong("dump shows one tree", "");
 	if (!dump && (r->from || r->limit))
 		return wrong("--from and --limit are for dump", "");
-	for (char **o = operands + 1; *o; o++)
-		if (strcmp(*o, "finder") != 0 && !tool_address(*o, &address))
-			return wrong("not an address: %s", *o);
 	return TOOL_OK;
 }
 
@@ -369,12 +392,8 @@ int cmd_index(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "f:l:p:" TOOL_TABLE_SHORT TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		if (c == 'h')
-			return usage();
-		if (c == 'V')
-			return tool_version();
-		if (c == '?')
-			return tool_try_help();
+		if (tool_is_common(c))
+			return tool_common(c, usage);
 		if (c == 'f')
 			r.from = optarg;
 		else if (c == 'p')

@@ -11,7 +11,7 @@
 enum { LOCK_ADDRESS, LOCK_MODE, LOCK_STATE, LOCK_PID, LOCK_TID, LOCK_SLOT, LOCK_THREAD, LOCK_SINCE, LOCK_OWNERDIED };
 static const struct tool_column columns[] = {
 	[LOCK_ADDRESS] = { "ADDRESS", TOOL_TEXT, "the address that is the lock" },
-	[LOCK_MODE] = { "MODE", TOOL_TEXT, "read, intent or write" },
+	[LOCK_MODE] = { "MODE", TOOL_TEXT, "read, intent or write; update: changes the object there" },
 	[LOCK_STATE] = { "STATE", TOOL_TEXT, "holds or waits" },
 	[LOCK_PID] = { "PID", TOOL_NUMBER, "process id, in its own namespace" },
 	[LOCK_TID] = { "TID", TOOL_NUMBER, "thread id, in its own namespace" },
@@ -29,7 +29,8 @@ static int usage(void)
 	       "Usage:\n"
 	       " sasphere locks [options] [DIRECTORY]\n"
 	       "\n"
-	       "List the address locks that are held or waited for, without joining the region.\n"
+	       "List the address locks that are held or waited for, and the objects that are being changed,\n"
+	       "without joining the region.\n"
 	       "\n"
 	       "Options:\n");
 	tool_table_usage();
@@ -46,8 +47,8 @@ static void cell(size_t column, char text[TOOL_CELL], const struct tool_table *t
 	(void)t;
 	switch (column) {
 	case LOCK_ADDRESS: tool_address_text(text, (uint64_t)l->address); break;
-	case LOCK_MODE: strcpy(text, tool_mode_text(l->mode)); break;
-	case LOCK_STATE: strcpy(text, l->state == SASLock__HOLDS ? "holds" : "waits"); break;
+	case LOCK_MODE: strcpy(text, tool_lock_text(l)); break;
+	case LOCK_STATE: strcpy(text, l->state == SASLock__WAITS ? "waits" : "holds"); break;
 	case LOCK_PID: tool_number_text(text, l->pid); break;
 	case LOCK_TID: tool_number_text(text, l->tid); break;
 	case LOCK_SLOT: tool_number_text(text, l->slot); break;

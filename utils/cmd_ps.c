@@ -24,7 +24,7 @@ static const struct tool_column columns[] = {
 	[PS_PROCESS] = { "PROCESS", TOOL_NUMBER, "the process's slot in SAS.run" },
 	[PS_SLOT] = { "SLOT", TOOL_NUMBER, "the thread's slot" },
 	[PS_HELD] = { "HELD", TOOL_NUMBER, "locks that it holds" },
-	[PS_HOLDS] = { "HOLDS", TOOL_TEXT, "the first of them, r, i or w before each" },
+	[PS_HOLDS] = { "HOLDS", TOOL_TEXT, "the first of them, r, i or w before each; u: an object that it changes" },
 	[PS_WAITS] = { "WAITS", TOOL_TEXT, "the lock that it waits for" },
 	[PS_MODE] = { "MODE", TOOL_TEXT, "how it wants it: read, intent or write" },
 	[PS_SINCE] = { "SINCE", TOOL_TEXT, "when that wait began" },
@@ -81,13 +81,13 @@ static void put_holds(char text[TOOL_CELL], const struct row *r)
 	for (long i = 0; i < lists->lock_count; i++) {
 		const SASLockInfo *l = &lists->locks[i];
 
-		if (l->slot != r->thread->slot || l->state != SASLock__HOLDS)
+		if (l->slot != r->thread->slot || l->state == SASLock__WAITS)
 			continue;
 		if (shown++ == HOLDS_SHOWN) {
 			strcat(text, " ...");
 			break;
 		}
-		sprintf(text + strlen(text), "%s%c:0x%012llx", shown > 1 ? " " : "", tool_mode_text(l->mode)[0],
+		sprintf(text + strlen(text), "%s%c:0x%012llx", shown > 1 ? " " : "", tool_lock_text(l)[0],
 			(unsigned long long)l->address);
 	}
 }

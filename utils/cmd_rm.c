@@ -32,17 +32,9 @@ int cmd_rm(int argc, char **argv)
 	int c, force = 0;
 
 	while ((c = getopt_long(argc, argv, "f" TOOL_COMMON_SHORT, longs, NULL)) != -1) {
-		switch (c) {
-		case 'f':
-			force = 1;
-			break;
-		case 'h':
-			return usage();
-		case 'V':
-			return tool_version();
-		default:
-			return tool_try_help();
-		}
+		if (tool_is_common(c))
+			return tool_common(c, usage);
+		force = 1;
 	}
 	path = tool_region(argc, argv);
 	if (!path)

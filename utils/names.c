@@ -10,6 +10,37 @@
 #include <string.h>
 
 #include "names.h"
+#include "tool.h"
+
+SASRegion_t names_join(const char *directory, unsigned flags, SPHContext_t *root)
+{
+	SASRegionOptions options;
+	SASRegion_t region;
+
+	SASRegionOptionsInit(&options);
+	options.flags = flags;
+	region = SASRegionJoin(directory, &options);
+	if (!region) {
+		tool_library_error(TOOL_FAILED);
+		return NULL;
+	}
+	*root = SASRegionFinder(region);
+	if (SPHContextIs(*root))
+		return region;
+	tool_error(TOOL_FAILED, "%s: the finder leads to no context", directory);
+	if (SASRegionLeave(region) != 0)
+		tool_library_error(TOOL_FAILED);
+	return NULL;
+}
+
+void *names_value(SPHContext_t root, const char *path)
+{
+	void *value = SPHContextFindPath(root, path);
+
+	if (!value)
+		tool_error(TOOL_FAILED, "%s: %s", path, errno == ENOENT ? "no such name" : SASLastErrorMessage());
+	return value;
+}
 
 struct walk {
 	SPHContext_t *entered;

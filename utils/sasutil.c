@@ -161,7 +161,7 @@ static int print_locks(SASInspect_t inspect)
 	printf("\nlocks\n");
 	for (long i = 0; i < count; i++)
 		printf("%8ld  0x%012" PRIx64 " %-6s %s by thread %u of process %u%s\n", i + 1, (uint64_t)locks[i].address,
-		       tool_mode_text(locks[i].mode), locks[i].state == SASLock__HOLDS ? "held" : "wanted",
+		       tool_lock_text(&locks[i]), locks[i].state == SASLock__WAITS ? "wanted" : "held",
 		       locks[i].tid, locks[i].pid, locks[i].alive ? "" : ", which is dead");
 	free(entries);
 	return count < 0 ? TOOL_FAILED : TOOL_OK;

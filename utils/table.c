@@ -206,12 +206,8 @@ int tool_inspect(int argc, char **argv, const struct tool_view *view)
 	int c;
 
 	while ((c = getopt_long(argc, argv, shorts, view->longs ? view->longs : longs, NULL)) != -1) {
-		if (c == 'h')
-			return view->usage();
-		if (c == 'V')
-			return tool_version();
-		if (c == '?')
-			return tool_try_help();
+		if (tool_is_common(c))
+			return tool_common(c, view->usage);
 		if (!tool_table_option(&options, c, optarg) && view->take(c, optarg))
 			return tool_try_help();
 	}

@@ -57,6 +57,11 @@ int tool_version(void)
 	return TOOL_OK;
 }
 
+int tool_common(int option, int (*usage)(void))
+{
+	return option == 'h' ? usage() : option == 'V' ? tool_version() : tool_try_help();
+}
+
 void tool_usage_end(void)
 {
 	printf("\n"
@@ -168,6 +173,11 @@ const char *tool_mode_text(unsigned mode)
 	static const char *const names[] = { "read", "write", "intent" };
 
 	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "unknown";
+}
+
+const char *tool_lock_text(const SASLockInfo *lock)
+{
+	return lock->state == SASLock__UPDATES ? "update" : tool_mode_text(lock->mode);
 }
 
 char *tool_uuid_text(char text[37], const uint8_t uuid[16])

@@ -44,6 +44,9 @@ int tool_library_error(int status);
 /* "Try --help"; gives TOOL_USAGE. */
 int tool_try_help(void);
 int tool_version(void);
+/* What an option that all commands have, or one that is wrong, makes of a command: its exit status. */
+static inline int tool_is_common(int option) { return option == 'h' || option == 'V' || option == '?'; }
+int tool_common(int option, int (*usage)(void));
 /* The end of every usage: --help, --version, and the page. */
 void tool_usage_end(void);
 
@@ -68,6 +71,9 @@ char *tool_number_text(char text[TOOL_NUMBER_TEXT], uint64_t n);
 char *tool_address_text(char text[TOOL_NUMBER_TEXT], uint64_t address);
 /* "read", "write", "intent", of a sas_userlock_request_t. */
 const char *tool_mode_text(unsigned mode);
+/* The same of an entry of a list, or "update". */
+struct SASLockInfo;
+const char *tool_lock_text(const struct SASLockInfo *lock);
 
 /* --- types.c: "simple heap", of the type in an object's header; digits where it is unknown */
 #define TOOL_TYPE_TEXT 32

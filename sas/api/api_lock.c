@@ -200,9 +200,10 @@ void SASLockPrintHighLevelStats(void)
 static void print_lock(const SASLockInfo *lock, uint64_t now)
 {
 	static const char *const names[] = { "READ", "WRITE", "INTENT" };
+	static const char *const states[] = { "held", "waited for", "announced" };
 
-	printf("%p %-6s %s by process %u, thread %u%s", lock->address, names[lock->mode],
-	       lock->state == SASLock__HOLDS ? "held" : "waited for", lock->pid, lock->tid,
+	printf("%p %-6s %s by process %u, thread %u%s", lock->address,
+	       lock->state == SASLock__UPDATES ? "UPDATE" : names[lock->mode], states[lock->state], lock->pid, lock->tid,
 	       lock->alive ? "" : ", which is dead");
 	if (lock->since && lock->since <= now)
 		printf(", for %.3f s%s", (double)(now - lock->since) / 1e9,

@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "lock_list.h"
 #include "run/run_page.h"
+#include "update.h"
 
 static uint32_t bounded(const sas_u32_t *top, uint32_t most)
 {
@@ -172,6 +173,19 @@ static void add_waiter(const struct sas_run *run, uint32_t slot, struct list *li
 	append(list, &entry);
 }
 
+static void add_updates(const struct sas_run *run, uint32_t slot, struct list *list)
+{
+	for (unsigned i = 0; i < SAS_RUN_UPDATES; i++) {
+		uint64_t key = sas_load_acquire_u64(&run->threads[slot].updates[i]);
+		SASLockInfo entry = { .state = SASLock__UPDATES, .address = (void *)(uintptr_t)sas_update_address(key) };
+
+		if (!key)
+			continue;
+		describe_thread(run, slot, &entry);
+		append(list, &entry);
+	}
+}
+
 static int compare(const void *left, const void *right)
 {
 	const SASLockInfo *a = left, *b = right;
@@ -192,8 +206,10 @@ int sas_lock_list(const struct sas_run *run, SASLockInfo **entries, size_t *coun
 	*count = 0;
 	each_record(run, add_holder, &list);
 	for (uint32_t slot = 0; slot < top; slot++)
-		if (is_used(run, slot))
+		if (is_used(run, slot)) {
 			add_waiter(run, slot, &list);
+			add_updates(run, slot, &list);
+		}
 	if (list.failed) {
 		free(list.entries);
 		return -ENOMEM;

@@ -6,6 +6,7 @@
 #include "ground/err.h"
 #include "hold.h"
 #include "lock_table.h"
+#include "ground/pause.h"
 #include "ground/port.h"
 
 #define LATCH_WAITED 0x80000000U

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include "ground/err.h"
 #include "lock.h"
+#include "ground/pause.h"
 #include "ground/port.h"
 #include "update.h"
 

@@ -378,8 +378,8 @@ static int give_page(struct sas_use *u, SASBlockHeader *heap, SASBlockHeader *pa
 	int error = check_page(u, heap, page);
 
 	/* Of two who free it at once, one comes through. */
-	if (!error)
-		error = sph_pages_withdraw(u, page);
+	if (!error && sph_pages_withdraw(u, page) != 0)
+		error = sas_service_fail(EINVAL, "the page at %p is not in use", (void *)page);
 	if (error)
 		return error;
 	clear_page(heap, page);

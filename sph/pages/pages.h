@@ -80,7 +80,8 @@ void sph_pages_settle(void *page);
 /* A page of this object, in transit by the caller, or settled; a death may leave a settled one without its header, and so lost: withdraw it
  * first. Its header is made 0, its other bytes are left. */
 void sph_pages_give(SASBlockHeader *main, void *page);
-/* From settled to in transit by this thread: it is about to be taken out of the object. 0; -EINVAL with a sentence: it was not settled. */
+/* From settled to in transit by this thread: it is about to be taken out of the object. 0; -EINVAL: it was not settled, which
+ * among several who change an object is no error yet: there is no sentence. */
 int sph_pages_withdraw(struct sas_use *u, void *page);
 
 /* One more block. The block, or NULL and *error. */

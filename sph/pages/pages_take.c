@@ -234,9 +234,7 @@ void sph_pages_settle(void *page)
 
 int sph_pages_withdraw(struct sas_use *u, void *page)
 {
-	if (sph_cas_acq_rel(&sph_page(page)->owner, SPH_PAGE_USED, ours(u)))
-		return 0;
-	return sas_service_fail(EINVAL, "the page at %p is not in use", page);
+	return sph_cas_acq_rel(&sph_page(page)->owner, SPH_PAGE_USED, ours(u)) ? 0 : -EINVAL;
 }
 
 void sph_pages_give(SASBlockHeader *main, void *page)

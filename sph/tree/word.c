@@ -16,15 +16,6 @@
 
 #define SPINS 128                       /* of about 40 ns; a change of a leaf takes 50, of several nodes some us */
 
-static inline void pause_a_little(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb");
-#endif
-}
-
 uint64_t sph_word_wait(const struct sas_look *l, const uint64_t *word)
 {
 	uint64_t was = __atomic_load_n(word, __ATOMIC_ACQUIRE), now;
@@ -36,7 +27,7 @@ uint64_t sph_word_wait(const struct sas_look *l, const uint64_t *word)
 		if (now != was)
 			return 0;
 		if (i % SPINS < SPINS - 1) {
-			pause_a_little();
+			sas_pause();
 			continue;
 		}
 		if (!sas_owner_lives(l->region, was >> 1))

@@ -42,8 +42,12 @@ void disk_init(struct disk *d, const char *path, uintptr_t base, uint64_t segmen
 
 void disk_free(struct disk *d)
 {
-	for (unsigned i = 0; i < d->file_count; i++)
+	for (unsigned i = 0; i < d->file_count; i++) {
 		free(d->files[i].safe);
+		free(d->files[i].now);
+		free(d->files[i].cut);
+		free(d->files[i].seen);
+	}
 	d->file_count = 0;
 	free(d->pending);
 	d->pending = NULL;
@@ -69,24 +73,37 @@ static struct disk_file *get_file(struct disk *d, uint64_t inode)
 	if (d->file_count == DISK_FILES)
 		store_give_up("too many files in", d->path);
 	f = &d->files[d->file_count++];
-	*f = (struct disk_file){ .inode = inode, .safe = calloc(1, d->room) };
-	if (!f->safe)
+	*f = (struct disk_file){ .inode = inode, .safe = calloc(1, d->room), .now = calloc(1, d->room), .cut = malloc(d->room),
+				 .seen = calloc(1, d->room / PAGE) };
+	if (!f->safe || !f->now || !f->cut || !f->seen)
 		store_give_up("no memory for", "a disk");
 	return f;
 }
 
-/* The file's present bytes; holes are zero. */
-static void read_now(int fd, char *bytes, uint64_t room)
+/* The next page that may hold anything, from this one on; room: none. */
+static uint64_t next_page(const struct disk *d, const struct disk_file *f, uint64_t at)
 {
-	off_t at = 0, hole;
+	while (at < d->room && !f->seen[at / PAGE])
+		at += PAGE;
+	return at;
+}
 
-	memset(bytes, 0, room);
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < room) {
+#define each_page(d, f, at) (uint64_t at = next_page(d, f, 0); at < (d)->room; at = next_page(d, f, at + PAGE))
+
+/* The file's present bytes; holes are zero. */
+static void read_now(const struct disk *d, struct disk_file *f, int fd)
+{
+	off_t at = 0, hole, room = (off_t)d->room;
+
+	for each_page(d, f, page)
+		memset(f->now + page, 0, PAGE);
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && at < room) {
 		hole = lseek(fd, at, SEEK_HOLE);
-		if ((uint64_t)hole > room)
-			hole = (off_t)room;
+		if (hole > room)
+			hole = room;
+		memset(f->seen + at / (off_t)PAGE, 1, (size_t)((hole - 1) / (off_t)PAGE - at / (off_t)PAGE + 1));
 		while (at < hole) {
-			ssize_t got = pread(fd, bytes + at, (size_t)(hole - at), at);
+			ssize_t got = pread(fd, f->now + at, (size_t)(hole - at), at);
 
 			if (got <= 0)
 				store_give_up("cannot read", "a file");
@@ -114,7 +131,9 @@ static void sync_file(struct disk *d, int fd, const struct stat *st)
 
 	if ((uint64_t)st->st_size > d->room)
 		return;         /* SAS.run */
-	read_now(fd, f->safe, d->room);
+	read_now(d, f, fd);
+	for each_page(d, f, at)
+		memcpy(f->safe + at, f->now + at, PAGE);
 	f->size = (uint64_t)st->st_size;
 	f->mode = st->st_mode & 07777;
 }
@@ -182,18 +201,20 @@ static void note_fsync(struct disk *d, const struct watch *w, int number)
 
 static void sync_pages(struct disk *d, uint64_t segment, uint64_t from, uint64_t to)
 {
-	char name[32], *now = malloc(d->room);
+	struct disk_file *f;
+	char name[32];
 	struct stat st;
 	int fd;
 
 	snprintf(name, sizeof name, "SAS%05lX.DAT", segment);
 	fd = open_name(d, name, &st);
-	if (fd < 0 || !now)
+	if (fd < 0)
 		store_give_up("cannot sync", name);
-	read_now(fd, now, d->room);
-	memcpy(get_file(d, st.st_ino)->safe + from, now + from, to - from);
+	f = get_file(d, st.st_ino);
+	read_now(d, f, fd);
+	for (uint64_t at = next_page(d, f, from); at < to; at = next_page(d, f, at + PAGE))
+		memcpy(f->safe + at, f->now + at, PAGE);
 	close(fd);
-	free(now);
 }
 
 static void note_msync(struct disk *d, uintptr_t address, uint64_t size)
@@ -239,10 +260,19 @@ static void note_lines(struct disk *d, uintptr_t from, uint64_t size)
 	}
 }
 
+static void land(struct disk_file *f, char *bytes, const struct disk_line *line)
+{
+	memcpy(bytes + line->at, line->bytes, DISK_LINE);
+	f->seen[line->at / PAGE] = 1;
+}
+
 static void note_fence(struct disk *d)
 {
-	for (size_t i = 0; i < d->pending_count; i++)
-		memcpy(get_file(d, d->pending[i].inode)->safe + d->pending[i].at, d->pending[i].bytes, DISK_LINE);
+	for (size_t i = 0; i < d->pending_count; i++) {
+		struct disk_file *f = get_file(d, d->pending[i].inode);
+
+		land(f, f->safe, &d->pending[i]);
+	}
 	d->pending_count = 0;
 }
 
@@ -290,64 +320,64 @@ void disk_write_back(struct disk *d)
 	struct disk_name names[DISK_FILES];
 	unsigned count = read_names(d, names), keep = 1 + disk_draw(d, 4);
 	uint64_t grain = d->lines ? DISK_LINE : PAGE;
-	char *now = malloc(d->room);
 	struct stat st;
 
-	if (!now)
-		store_give_up("no memory for", "a disk");
 	for (unsigned i = 0; i < count; i++) {
 		struct disk_file *f = find_file(d, names[i].inode);
 		int fd = f ? open_name(d, names[i].name, &st) : -1;
 
 		if (fd < 0)
 			continue;
-		read_now(fd, now, d->room);
+		read_now(d, f, fd);
 		close(fd);
-		for (uint64_t at = 0; at < d->room; at += grain)
-			if (memcmp(f->safe + at, now + at, grain) != 0 && disk_draw(d, keep + 1) == 0)
-				memcpy(f->safe + at, now + at, grain);
+		for each_page(d, f, page)
+			for (uint64_t at = page; at < page + PAGE; at += grain)
+				if (memcmp(f->safe + at, f->now + at, grain) != 0 && disk_draw(d, keep + 1) == 0)
+					memcpy(f->safe + at, f->now + at, grain);
 	}
 	if (disk_draw(d, 8) == 0)
 		d->name_count = read_names(d, d->names);
-	free(now);
 }
 
 enum mixture { OLD, NEW, PAGES, SECTORS, MORE_SECTORS, MIXTURES };
 
-/* now becomes what the cut leaves of the file, of which `safe` is there. */
-static void mix(struct disk *d, const char *safe, char *now, enum mixture kind)
+/* The present bytes of which the cut leaves something, in f->cut, where what is safe is there. */
+static void mix(struct disk *d, struct disk_file *f, enum mixture kind)
 {
 	uint64_t grain = d->lines ? DISK_LINE : kind >= SECTORS ? SECTOR : PAGE;
 
-	for (uint64_t at = 0; at < d->room && kind != NEW; at += grain)
-		if (memcmp(safe + at, now + at, grain) != 0 && (kind == OLD || disk_draw(d, 2)))
-			memcpy(now + at, safe + at, grain);
+	for each_page(d, f, page)
+		for (uint64_t at = page; at < page + PAGE; at += grain)
+			if (memcmp(f->cut + at, f->now + at, grain) != 0 && (kind == NEW || (kind != OLD && !disk_draw(d, 2))))
+				memcpy(f->cut + at, f->now + at, grain);
 }
 
 /* Some of the lines that are on their way have come. */
-static void land_lines(struct disk *d, uint64_t inode, char *safe)
+static void land_lines(struct disk *d, struct disk_file *f)
 {
 	for (size_t i = 0; i < d->pending_count; i++)
-		if (d->pending[i].inode == inode && disk_draw(d, 2))
-			memcpy(safe + d->pending[i].at, d->pending[i].bytes, DISK_LINE);
+		if (d->pending[i].inode == f->inode && disk_draw(d, 2))
+			land(f, f->cut, &d->pending[i]);
 }
 
-static void write_image(const char *image, const char *name, const char *bytes, uint64_t size,
-			uint64_t mode)
+static int is_zero(const char *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, PAGE - 1) == 0;
+}
+
+static void write_image(const struct disk *d, const struct disk_file *f, const char *image, const char *name)
 {
 	char path[PATH_MAX + 80];
 	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", image, name);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || fchmod(fd, (mode_t)mode) != 0)
+	if (fd < 0 || ftruncate(fd, (off_t)f->size) != 0 || fchmod(fd, (mode_t)f->mode) != 0)
 		store_give_up("cannot write", path);
-	for (uint64_t at = 0; at < size; at += PAGE) {
-		uint64_t piece = size - at < PAGE ? size - at : PAGE;
+	for each_page(d, f, at) {
+		uint64_t piece = at >= f->size ? 0 : f->size - at < PAGE ? f->size - at : PAGE;
 
-		if (bytes[at] == 0 && memcmp(bytes + at, bytes + at + 1, piece - 1) == 0)
-			continue;
-		if (pwrite(fd, bytes + at, piece, (off_t)at) != (ssize_t)piece)
+		if (piece && !is_zero(f->cut + at) && pwrite(fd, f->cut + at, piece, (off_t)at) != (ssize_t)piece)
 			store_give_up("cannot write", path);
 	}
 	close(fd);
@@ -355,26 +385,23 @@ static void write_image(const char *image, const char *name, const char *bytes, 
 
 static void cut_file(struct disk *d, const char *image, const struct disk_name *name, enum mixture kind)
 {
-	const struct disk_file *f = get_file(d, name->inode);
-	char *now = malloc(d->room), *safe = malloc(d->room);
+	struct disk_file *f = get_file(d, name->inode);
 	struct stat st;
-	int fd = open_name(d, name->name, &st);
+	int fd = open_name(d, name->name, &st), is_there = fd >= 0 && st.st_ino == name->inode;
 
-	if (!now || !safe)
-		store_give_up("no memory for", "a disk");
-	memcpy(safe, f->safe, d->room);
-	land_lines(d, name->inode, safe);
-	memcpy(now, safe, d->room);
-	if (fd >= 0 && st.st_ino == name->inode) {
-		read_now(fd, now, d->room);
-		mix(d, safe, now, kind);
-	}
+	if (is_there)
+		read_now(d, f, fd);
 	if (fd >= 0)
 		close(fd);
+	for (size_t i = 0; i < d->pending_count; i++)
+		f->seen[d->pending[i].at / PAGE] |= d->pending[i].inode == f->inode;
+	for each_page(d, f, at)
+		memcpy(f->cut + at, f->safe + at, PAGE);
+	land_lines(d, f);
+	if (is_there)
+		mix(d, f, kind);
 	/* A size is changed only before a file has its name, and synced with it. */
-	write_image(image, name->name, now, f->size, f->mode);
-	free(now);
-	free(safe);
+	write_image(d, f, image, name->name);
 }
 
 void disk_cut(struct disk *d, const char *image)

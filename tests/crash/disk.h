@@ -32,9 +32,13 @@
 #define DISK_FENCE 0x20000      /* and has waited */
 #define DISK_LINE 64UL
 
+/* Bytes are kept in full, but only pages that may hold any are looked at. */
 struct disk_file {
 	uint64_t inode;
 	char *safe;             /* size bytes, of room */
+	char *now;              /* what the file holds, when it was read last */
+	char *cut;              /* what a cut leaves of it */
+	uint8_t *seen;          /* by page: not all of them are zeros */
 	uint64_t size, mode;
 };
 

@@ -10,6 +10,7 @@
 
 #define PATIENCE 3600           /* seconds for a child that is stepped */
 #define LONGEST_NS 1000000000UL /* that a call of a peer may take */
+#define FAR_STEPS 2000U
 #define SECOND_STEPS 6000U      /* of a recovery, and a little more */
 
 static uint64_t now(void)
@@ -22,8 +23,7 @@ static uint64_t now(void)
 
 static unsigned draw(struct stepping *t, unsigned below)
 {
-	t->random = t->random * 1103515245U + 12345U;
-	return (t->random >> 8) % below;
+	return step_draw(&t->random, below);
 }
 
 /* Every other one right after a change, the rest anywhere. */
@@ -127,18 +127,65 @@ static void judge_kill(struct stepping *t, const char *work, uint64_t step, unsi
 	t->result.survived += is_second(t, kind) ? 2 : 1;
 }
 
-static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
+/* As the steps of the images went: to the instruction that came after so many, the so manieth time that it does; the iterations of a `rep`
+ * instruction are steps, but it is met once. 0: beside others it goes another way, and has come to its end. */
+static int go_by_trace(struct stepping *t, struct watch *w, uint64_t step)
+{
+	const uintptr_t *trace = t->trace;
+	uint64_t from = step < t->trace_count ? step : t->trace_count - 1, times = 0;
+	int there = 0;
+	enum watch_event event;
+
+	while (from > 0 && trace[from - 1] == trace[from])
+		from--;
+	for (uint64_t i = 0; i <= from; i++)
+		times += trace[i] == trace[from] && (i == 0 || trace[i - 1] != trace[i]);
+	event = watch_reach(w, trace[from], times, &there);
+	if (event == WATCH_STEP)
+		watch_skip(w, there ? step - from : step);
+	return event == WATCH_STEP;
+}
+
+/* Behind one of the stores and calls, every other time right behind it. */
+static void go_by_events(struct stepping *t, struct watch *w, unsigned n)
+{
+	enum watch_event event = WATCH_STEP;
+
+	watch_range(w, SCENE_BASE, SCENE_BASE + op_region_size(t->op));
+	w->quick = 1;
+	for (uint64_t left = draw(t, (unsigned)t->events + 1); left > 0 && event != WATCH_STOPPED && event != WATCH_GONE; left--)
+		event = watch_step(w);
+	/* Away from where the kernel stops it for a call: nothing can be done in its place there. */
+	w->quick = 0;
+	if (event == WATCH_CALL)
+		event = watch_step(w);
+	if (event != WATCH_GONE)
+		watch_no_range(w);
+	if (event != WATCH_STOPPED && event != WATCH_GONE)
+		watch_skip(w, draw(t, n % 2 ? 3 : FAR_STEPS));
+}
+
+enum way { BY_STEPS, BY_TRACE, BY_EVENTS };
+
+/* 0: the trace did not lead to the step; it was killed at its end. */
+static int kill_once(struct stepping *t, uint64_t step, unsigned kind, enum way way)
 {
 	struct watch w, second;
 	char work[PATH_MAX];
 	struct peer peer;
+	int reached = 1;
 
 	t->scene->failed = 0;
 	t->scene->killed_ns = 0;
 	step_work_copy(work);
 	if (gather(t, &peer, &w, &second, work, kind) != 0)
-		return;
-	watch_skip(&w, step);
+		return 1;
+	if (way == BY_EVENTS)
+		go_by_events(t, &w, kind);
+	else if (way == BY_TRACE)
+		reached = go_by_trace(t, &w, step);
+	else
+		watch_skip(&w, step);
 	t->result.kills++;
 	if (is_second(t, kind)) {
 		kill_both(t, &w, &second);
@@ -146,11 +193,20 @@ static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
 	}
 	kill_beside(t, &w, &peer, kind >> 1 & 1);
 	judge_kill(t, work, step, kind);
+	return reached;
+}
+
+static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
+{
+	if (t->size.quick)
+		kill_once(t, 0, kind, BY_EVENTS);
+	else if (t->trace_count == 0 || !kill_once(t, step, kind, BY_TRACE))
+		kill_once(t, step, kind, BY_STEPS);
 }
 
 void step_kills(struct stepping *t)
 {
-	t->random = 1;
+	t->random = t->size.one_in ? t->seed : 1;
 	for (unsigned n = 0; n < t->size.kills; n++)
 		kill_at(t, draw_step(t, n), n / 2 + n % 2);
 }

@@ -209,15 +209,19 @@ struct run {
 	unsigned length;
 };
 
-/* The first changes of a loop, and then a sample of it. */
-static int is_sampled(struct run *run, const struct step_size *size, uintptr_t instruction)
+/* The first changes of a loop, and then a sample of it; of these those that the seed takes. */
+static int is_sampled(struct stepping *t, struct run *run, uintptr_t instruction)
 {
+	const struct step_size *size = &t->size;
+
 	if (run->instruction != instruction) {
 		run->instruction = instruction;
 		run->length = 0;
 	}
 	run->length++;
-	return run->length <= size->run || run->length % size->stride == 0;
+	if (run->length > size->run && run->length % size->stride != 0)
+		return 0;
+	return size->one_in == 0 || step_draw(&t->seed, size->one_in) == 0;
 }
 
 static int is_change(struct stepping *t, const struct watch *w, enum watch_event event)
@@ -250,21 +254,35 @@ static void end_images(struct stepping *t, struct watch *w, enum watch_event eve
 	watch_kill(w);
 }
 
+static void note_step(struct stepping *t, uintptr_t instruction)
+{
+	if (t->trace_count == t->trace_room) {
+		t->trace_room = t->trace_room ? 2 * t->trace_room : 4096;
+		t->trace = realloc(t->trace, t->trace_room * sizeof *t->trace);
+		if (!t->trace)
+			store_give_up("no memory for", "a trace");
+	}
+	t->trace[t->trace_count++] = instruction;
+}
+
 static void step_through(struct stepping *t, struct watch *w, const char *work)
 {
 	struct run run = { 0, 0 };
 	enum watch_event event;
 
 	watch_range(w, SCENE_BASE, SCENE_BASE + op_region_size(t->op));
-	for (;;) {
+	w->quick = t->size.quick;
+	for (t->events = 0;; t->events++) {
 		event = watch_step(w);
 		if (event == WATCH_STOPPED || event == WATCH_GONE)
 			break;
+		if (!t->size.quick && w->steps > t->trace_count)
+			note_step(t, w->instruction);
 		if (!is_change(t, w, event))
 			continue;
 		if (t->point_count < STEP_POINTS)
 			t->points[t->point_count++] = w->steps;
-		if (!(t->op->flags & OP_KILL_ONLY) && is_sampled(&run, &t->size, w->instruction))
+		if (!(t->op->flags & OP_KILL_ONLY) && is_sampled(t, &run, w->instruction))
 			take_image(t, w, work);
 	}
 	end_images(t, w, event, work);
@@ -275,6 +293,7 @@ static void step_images(struct stepping *t)
 	char work[PATH_MAX];
 	struct watch w;
 
+	t->trace_count = 0;
 	step_work_copy(work);
 	if (step_start(t, &w, work) == 0)
 		step_through(t, &w, work);
@@ -298,6 +317,7 @@ static int cut(struct stepping *t, unsigned percent)
 		if (step_start(t, &w, work) != 0)
 			return -1;
 		watch_range(&w, SCENE_BASE, SCENE_BASE + op_region_size(op));
+		w.quick = t->size.quick;
 		for (changes = 0; changes < until;) {
 			enum watch_event event = watch_step(&w);
 
@@ -337,11 +357,11 @@ void step_operation(struct stepping *t)
 	if (t->op->flags & OP_CUT) {
 		for (unsigned i = 1; i <= t->size.cuts; i++)
 			step_recovery(t, 100 * i / (t->size.cuts + 1));
-		return;
+	} else if (prepare_before(t) == 0) {
+		step_images(t);
+		if (!(t->op->flags & OP_ALONE))
+			step_kills(t);
 	}
-	if (prepare_before(t) != 0)
-		return;
-	step_images(t);
-	if (!(t->op->flags & OP_ALONE))
-		step_kills(t);
+	free(t->trace);
+	t->trace = NULL;
 }

@@ -26,6 +26,8 @@ struct step_size {
 	unsigned kills;         /* per operation */
 	unsigned cuts;          /* where an operation ends whose recovery is cut short */
 	int far;                /* also where there are many files */
+	unsigned one_in;        /* of all those images one in so many, by the seed; 0: all */
+	int quick;              /* no instruction is stepped that neither stores nor calls: kills are some way behind one that does */
 };
 
 struct step_result {
@@ -41,7 +43,10 @@ struct stepping {
 	struct step_result result;
 	uint64_t points[STEP_POINTS];   /* steps after which something had changed */
 	size_t point_count;
-	unsigned random;
+	uintptr_t *trace;               /* the instructions, one of each step; malloc'd */
+	size_t trace_count, trace_room;
+	uint64_t events;                /* where quick: stores and calls that were met */
+	unsigned random, seed;
 	unsigned told;                  /* failures printed */
 	int verdict;                    /* the last one; of a recovery all are the same */
 };
@@ -52,6 +57,11 @@ void step_operation(struct stepping *t);
 void step_kills(struct stepping *t);
 
 /* --- what both are made of */
+static inline unsigned step_draw(unsigned *random, unsigned below)
+{
+	*random = *random * 1103515245U + 12345U;
+	return (*random >> 8) % below;
+}
 /* Tell of a failure: the scene has the sentence. */
 void step_fail(struct stepping *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A fresh copy of the region before. */

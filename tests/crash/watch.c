@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,6 +343,31 @@ enum watch_event watch_skip(struct watch *w, uint64_t steps)
 	return event;
 }
 
+static int set_debug(struct watch *w, unsigned number, uintptr_t value)
+{
+	return ptrace(PTRACE_POKEUSER, w->pid, (void *)(offsetof(struct user, u_debugreg) + number * sizeof(long)), (void *)value) == 0;
+}
+
+enum watch_event watch_reach(struct watch *w, uintptr_t instruction, uint64_t times, int *there)
+{
+	enum watch_event event = WATCH_STEP;
+
+	*there = set_debug(w, 0, instruction) && set_debug(w, 7, 1);
+	while (*there && times > 0 && event == WATCH_STEP) {
+		int status, signal = w->signal;
+
+		w->signal = 0;
+		status = resume_as(w, PTRACE_CONT, signal);
+		if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP)
+			times--;
+		else
+			event = other_stop(w, status);
+	}
+	if (*there && event == WATCH_STEP)
+		set_debug(w, 7, 0);
+	return event;
+}
+
 /* --- begin and end */
 
 void watch_begin(void)
@@ -430,6 +456,8 @@ void watch_range(struct watch *w, uintptr_t low, uintptr_t high) { (void)w; (voi
 void watch_no_range(struct watch *w) { (void)w; }
 enum watch_event watch_step(struct watch *w) { (void)w; return WATCH_GONE; }
 enum watch_event watch_skip(struct watch *w, uint64_t steps) { (void)w; (void)steps; return WATCH_GONE; }
+enum watch_event watch_reach(struct watch *w, uintptr_t instruction, uint64_t times, int *there)
+{ (void)w; (void)instruction; (void)times; *there = 0; return WATCH_GONE; }
 void watch_kill(struct watch *w) { (void)w; }
 
 #endif

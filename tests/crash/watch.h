@@ -65,6 +65,9 @@ void watch_no_range(struct watch *w);
 enum watch_event watch_step(struct watch *w);
 /* So many steps, without telling stores: WATCH_STEP, or what ended it. */
 enum watch_event watch_skip(struct watch *w, uint64_t steps);
+/* To where this instruction is the next one for the so manieth time, by a debug register, which is much faster than steps: WATCH_STEP, or what
+ * ended it. Where there are no such registers, nothing is done and *there is 0. */
+enum watch_event watch_reach(struct watch *w, uintptr_t instruction, uint64_t times, int *there);
 /* SIGKILL, and wait for its end. */
 void watch_kill(struct watch *w);
 

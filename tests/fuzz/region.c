@@ -257,7 +257,7 @@ static void list_locks(SASInspect_t in, int changed)
 	if (count < 0 || heads < 0)
 		expect_reason("SASInspectListLocks");
 	for (long i = 0; i < count && i < 16; i++)
-		if ((unsigned)locks[i].mode > SasUserLock__INTENT || (unsigned)locks[i].state > SASLock__WAITS ||
+		if ((unsigned)locks[i].mode > SasUserLock__INTENT || (unsigned)locks[i].state > SASLock__UPDATES ||
 		    (i && (uintptr_t)locks[i].address < (uintptr_t)locks[i - 1].address))
 			fail("a lock that cannot be");
 	for (long i = 0; i < heads && i < 64; i++)

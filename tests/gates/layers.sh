@@ -13,7 +13,7 @@
 cd "$top_srcdir" || exit 99
 
 cat > "$work/table" <<'TABLE'
-0 port atomic err hash lines numa rank uuid xattr
+0 port atomic err hash lines numa pause rank uuid xattr
 1 layout layout_check
 2 region.h anchor buddy epoch fault file hold index lock_table log persist place run run_check run_lease run_page segment tiles xattr_describe
 3 runtime block block_free block_list block_lock block_word check check_map copy epoch_* inspect lease lock look lock_circle lock_held lock_list lock_newest lock_wait log_grow owner participant recover repair repair_map
