@@ -39,14 +39,14 @@ struct sph_cursor {
 
 struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
 {
-	size_t page = sph_tree_of(tree)->page_size, longest = sph_tree_longest(tree);
+	size_t page = sph_tree_of(tree)->page_size, room = sph_tree_longest(tree) + SPH_EACH_SLACK;
 	struct sph_cursor *c = malloc(sizeof *c);
 	unsigned char *bytes;
 
 	if (!c)
 		return NULL;
 	/* The copy as aligned as a page's fields need. */
-	bytes = aligned_alloc(64, page + (4 * (longest + 8) + 63) / 64 * 64);
+	bytes = aligned_alloc(64, page + (4 * room + 63) / 64 * 64);
 	if (!bytes) {
 		free(c);
 		return NULL;
@@ -55,9 +55,9 @@ struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
 	c->page = page;
 	c->copy = (struct sph_node *)(void *)bytes;
 	c->key = bytes + page;
-	c->low.bytes = c->key + longest + 8;
-	c->high.bytes = c->low.bytes + longest + 8;
-	c->beside = c->high.bytes + longest + 8;
+	c->low.bytes = c->key + room;
+	c->high.bytes = c->low.bytes + room;
+	c->beside = c->high.bytes + room;
 	sph_cursor_reset(c, 0);
 	return c;
 }

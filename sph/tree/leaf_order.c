@@ -342,7 +342,36 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 	return count;
 }
 
-/* The same in pairs of key and value, for who looks at each of them once. */
+/* --- for who looks at each entry once */
+
+/* Whole keys of up to 8 bytes are made in a register and stored at once: who reads them so does not wait for the store. */
+static int each_short(const struct sph_node *leaf, const struct sph_leaf_form *f, const uint8_t *slots, unsigned count, unsigned char *bytes,
+		      int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
+{
+	const unsigned char *keys = (const unsigned char *)leaf + f->keys;
+	const uint64_t prefix = sph_head8(bytes, f->prefix), mask = ~0ULL << (64 - 8 * f->width);
+	int result = 0;
+
+	for (unsigned i = 0; i < count && !result; i++) {
+		uint64_t key = htobe64(prefix | (be64toh(sph_racy_u64(keys + slots[i] * f->width)) & mask) >> 8 * f->prefix);
+
+		memcpy(bytes, &key, sizeof key);
+		result = each((struct sph_key){ bytes, f->prefix + f->width }, *sph_leaf_value_at(leaf, f, slots[i]), arg);
+	}
+	return result;
+}
+
+/* Short ones by pieces of a size that the compiler knows, which takes the bytes behind them along. */
+static inline void copy_suffix(unsigned char *to, struct sph_key suffix)
+{
+	if (suffix.size > 4 * SPH_EACH_SLACK) {
+		memcpy(to, suffix.bytes, suffix.size);
+		return;
+	}
+	for (size_t at = 0; at < suffix.size; at += SPH_EACH_SLACK)
+		memcpy(to + at, suffix.bytes + at, SPH_EACH_SLACK);
+}
+
 int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
 		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg)
 {
@@ -352,13 +381,12 @@ int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots
 	if (!sph_leaf_read_form(leaf, page, &f))
 		return 0;
 	memcpy(bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix);
+	if (f.width && f.prefix + f.width <= 8)
+		return each_short(leaf, &f, slots, count, bytes, each, arg);
 	for (unsigned i = 0; i < count && !result; i++) {
 		struct sph_key suffix = sph_leaf_suffix_at(leaf, page, &f, slots[i]);
 
-		if (f.width == 8)
-			memcpy(bytes + f.prefix, suffix.bytes, 8);
-		else
-			memcpy(bytes + f.prefix, suffix.bytes, suffix.size);
+		copy_suffix(bytes + f.prefix, suffix);
 		result = each((struct sph_key){ bytes, f.prefix + suffix.size }, *sph_leaf_value_at(leaf, &f, slots[i]), arg);
 	}
 	return result;
