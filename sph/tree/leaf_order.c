@@ -11,7 +11,6 @@
 
 struct order {
 	const struct sph_node *leaf;
-	size_t page;
 	struct sph_leaf_form f;
 	uint16_t start[SPH_SLOTS], size[SPH_SLOTS];     /* of the suffix in a slot */
 	uint64_t words[SPH_SLOTS], other[SPH_SLOTS];    /* what is in order; and beside that */
@@ -300,7 +299,6 @@ static unsigned put_in_order(struct order *o, const struct sph_node *leaf, size_
 	unsigned count;
 
 	o->leaf = leaf;
-	o->page = page;
 	if (!sph_leaf_read_form(leaf, page, &o->f))
 		return 0;
 	count = collect(o, leaf, page);
