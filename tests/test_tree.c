@@ -5,6 +5,7 @@
  */
 #include <config.h>
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,67 @@ START_TEST(keys_are_bytes)
 		ck_assert_int_eq(sph_tree_get(&m->look, m->tree, keys[i * 5 % count], &value), -ENOENT);
 	}
 	ck_assert_ptr_null(sph_tree_root(m->tree));
+	sph_cursor_free(c);
+	tree_model_free(m);
+}
+END_TEST
+
+/* Kinds of keys that a leaf has trouble to tell apart: with 8 bytes alike again and again, that end anywhere in zeros, that differ in the
+ * highest and in the lowest bits of a number. */
+static size_t hard_key(unsigned char *bytes, unsigned kind, unsigned n)
+{
+	static const struct sph_key pieces[] = {
+		KEY("articles"), KEY("article"), KEY("\0\0\0\0\0\0\0"), KEY("\0\0\0\0\0\0\0\0"), KEY("\0\0\0\0\0\0\0\0\0"), KEY("\377"),
+	};
+	const unsigned different = sizeof pieces / sizeof *pieces;
+	uint64_t number = n % 3 << 8 | (uint64_t)(n / 3 % 16) << 60 | n / 48;
+	size_t size = 0;
+
+	switch (kind) {
+	case 0:
+		number = htobe64(number);
+		memcpy(bytes, &number, sizeof number);
+		return sizeof number;
+	case 1:
+		memset(bytes, 0, n);
+		return n;
+	default:
+		for (; n; n /= different) {
+			memcpy(bytes + size, pieces[n % different].bytes, pieces[n % different].size);
+			size += pieces[n % different].size;
+		}
+		return size;
+	}
+}
+
+#define HARD 250U               /* all in one leaf of the largest page */
+
+START_TEST(a_leaf_is_put_in_order)
+{
+	struct tree_model *m = tree_model_make(TREE_ROW, 64 * KIB, MIB, 0, 1, 1, 1);
+	struct sph_cursor *c = sph_cursor_make(m->tree);
+	unsigned char bytes[HARD + 64], before[HARD + 64];
+	size_t size = 0;
+	struct sph_key key;
+	uint64_t value;
+	unsigned inserted = 0, met = 0;
+
+	/* 7 and 250 have no divisor in common. */
+	for (unsigned i = 0; i < HARD; i++) {
+		key = (struct sph_key){ bytes, hard_key(bytes, (unsigned)_i, i * 7 % HARD) };
+		inserted += sph_tree_insert(&m->use, m->tree, key, key.size) == 0;
+	}
+	ck_assert_uint_gt(inserted, HARD / 2);
+	for (; sph_cursor_next(&m->look, c, &key, &value) == 0; met++) {
+		int compared = met ? memcmp(before, key.bytes, size < key.size ? size : key.size) : -1;
+
+		ck_assert(compared < 0 || (compared == 0 && size < key.size));
+		ck_assert_uint_eq(value, key.size);
+		memcpy(before, key.bytes, key.size);
+		size = key.size;
+	}
+	ck_assert_uint_eq(met, inserted);
+	ck_assert_int_eq(tree_problems(&m->use, m->tree), 0);
 	sph_cursor_free(c);
 	tree_model_free(m);
 }
@@ -402,6 +464,7 @@ int main(void)
 	tcase_add_test(c, format_gives_an_empty_tree);
 	tcase_add_test(c, insert_keeps_what_is_there);
 	tcase_add_test(c, keys_are_bytes);
+	tcase_add_loop_test(c, a_leaf_is_put_in_order, 0, 3);
 	tcase_add_loop_test(c, keys_end_at_the_limit, 0, PAGES);
 	tcase_add_test(c, load_refuses_disorder);
 	tcase_add_test(c, load_is_all_or_nothing);

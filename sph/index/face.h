@@ -9,8 +9,10 @@
 #ifndef SPH_FACE_H
 #define SPH_FACE_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "sasalloc.h"
 #include "sasindexkey.h"
 #include "sastree.h"
@@ -120,6 +122,16 @@ int sph_enum_current(const struct sph_enum *e, struct sph_key *key);
 int sph_index_encode(const SASIndexKey_t *key, unsigned char bytes[SAS_INDEX_KEY_BYTES], struct sph_key *k);
 /* -EUCLEAN: it is no key of an index. */
 int sph_index_decode(struct sph_key k, SASIndexKey_t *key);
+/* The same of a key of 8 bytes, which most are: a scan does it for each. */
+static inline void sph_index_decode_word(struct sph_key k, SASIndexKey_t *key)
+{
+	uint64_t word;
+
+	memcpy(&word, k.bytes, sizeof word);
+	key->compare_size = sizeof word;
+	key->copy_size = SAS_INDEX_KEY_PREFIX + sizeof word;
+	key->data[0] = be64toh(word);
+}
 /* In memory of the thread. */
 SASIndexKey_t *sph_index_keep(int error, struct sph_key k);
 

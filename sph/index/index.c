@@ -161,10 +161,15 @@ static int visit(struct sph_key k, uint64_t value, void *arg)
 {
 	struct scan *s = arg;
 	SASIndexKey_t key;
-	int error = sph_index_decode(k, &key);
+	int error;
 
-	if (error)
-		return error;
+	if (k.size == 8) {
+		sph_index_decode_word(k, &key);
+	} else {
+		error = sph_index_decode(k, &key);
+		if (error)
+			return error;
+	}
 	s->count++;
 	return s->visit(&key, (void *)(uintptr_t)value, s->arg) != 0;
 }

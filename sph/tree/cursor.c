@@ -39,14 +39,14 @@ struct sph_cursor {
 
 struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
 {
-	size_t page = sph_tree_of(tree)->page_size, longest = sph_tree_longest(tree);
+	size_t page = sph_tree_of(tree)->page_size, room = sph_tree_longest(tree) + SPH_EACH_SLACK;
 	struct sph_cursor *c = malloc(sizeof *c);
 	unsigned char *bytes;
 
 	if (!c)
 		return NULL;
 	/* The copy as aligned as a page's fields need. */
-	bytes = aligned_alloc(64, page + (4 * (longest + 8) + 63) / 64 * 64);
+	bytes = aligned_alloc(64, page + (4 * room + 63) / 64 * 64);
 	if (!bytes) {
 		free(c);
 		return NULL;
@@ -55,9 +55,9 @@ struct sph_cursor *sph_cursor_make(const SASBlockHeader *tree)
 	c->page = page;
 	c->copy = (struct sph_node *)(void *)bytes;
 	c->key = bytes + page;
-	c->low.bytes = c->key + longest + 8;
-	c->high.bytes = c->low.bytes + longest + 8;
-	c->beside = c->high.bytes + longest + 8;
+	c->low.bytes = c->key + room;
+	c->high.bytes = c->low.bytes + room;
+	c->beside = c->high.bytes + room;
 	sph_cursor_reset(c, 0);
 	return c;
 }
@@ -98,8 +98,22 @@ static int copy_bounds(struct sph_cursor *c, const struct sph_path *path)
 	return c->low.is >= 0 && c->high.is >= 0;
 }
 
-/* The leaf that holds the key. 0; -ENOENT: the tree is empty; -errno. */
-static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key key, enum sph_side side)
+/* While this leaf is sorted and looked at, the next one is brought. What is read here need not be true. */
+static void prefetch_next(const struct sph_path *path, size_t page)
+{
+	const struct sph_step *above;
+	const char *next;
+
+	if (path->depth < 2)
+		return;
+	above = &path->step[path->depth - 2];
+	next = (const char *)sph_node_at(sph_inner_child(above->node, page, above->child + 1));
+	for (size_t at = 0; next && at < page; at += 64)
+		__builtin_prefetch(next + at);
+}
+
+/* The leaf that holds the key; `onwards`: and the one behind it will be asked for. 0; -ENOENT: the tree is empty; -errno. */
+static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key key, enum sph_side side, int onwards)
 {
 	const struct sph_step *s;
 	struct sph_path path;
@@ -117,6 +131,8 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 	} while (!copy_bounds(c, &path) || !sph_path_is_unchanged(&path));
 	c->leaf = s->node;
 	c->word = s->word;
+	if (onwards)
+		prefetch_next(&path, c->page);
 	return 0;
 }
 
@@ -151,7 +167,7 @@ static unsigned entries_below(const struct sph_cursor *c, struct sph_key key, in
 static int find_place(const struct sas_look *l, struct sph_cursor *c, int forwards)
 {
 	struct sph_key key = { c->key, c->key_size };
-	int error = load(l, c, key, c->place == LAST ? SPH_LAST : c->place == ON && !forwards ? SPH_BELOW : SPH_AT);
+	int error = load(l, c, key, c->place == LAST ? SPH_LAST : c->place == ON && !forwards ? SPH_BELOW : SPH_AT, 0);
 
 	if (error)
 		return error;
@@ -175,7 +191,7 @@ static int go_beside(const struct sas_look *l, struct sph_cursor *c, int forward
 	if (!b->is)
 		return -ENOENT;
 	memcpy(c->beside, b->bytes, b->size);
-	error = load(l, c, key, forwards ? SPH_AT : SPH_BELOW);
+	error = load(l, c, key, forwards ? SPH_AT : SPH_BELOW, forwards);
 	if (error)
 		return error;
 	put_in_order(c);
@@ -316,13 +332,13 @@ int sph_tree_count(struct sas_look *l, const SASBlockHeader *tree, uint64_t *cou
 	*count = 0;
 	if (!c)
 		return no_memory();
-	for (error = load(l, c, key, SPH_AT); !error;) {
+	for (error = load(l, c, key, SPH_AT, 1); !error;) {
 		*count += count_from(c, key);
 		if (!c->high.is)
 			break;
 		memcpy(c->key, c->high.bytes, c->high.size);
 		key = (struct sph_key){ c->key, c->high.size };
-		error = load(l, c, key, SPH_AT);
+		error = load(l, c, key, SPH_AT, 1);
 	}
 	sph_cursor_free(c);
 	return error == -ENOENT ? 0 : error;

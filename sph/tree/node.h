@@ -231,7 +231,9 @@ unsigned sph_leaf_order(const struct sph_node *leaf, size_t page, struct sph_ent
 /* Their slots alone; room for SPH_SLOTS. */
 unsigned sph_leaf_slots(const struct sph_node *leaf, size_t page, uint8_t *slots);
 uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot);
-/* Calls `each` until it does not give 0; `bytes` has room for the longest key and is each()'s for the call. */
+/* Calls `each` until it does not give 0, for entries of a copy. There are SPH_EACH_SLACK bytes behind the copy, and behind the room
+ * for the longest key in `bytes`, which is each()'s for the call. */
+#define SPH_EACH_SLACK 16U
 int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
 		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg);
 /* How many bytes of a page these take, and can that be? */
