@@ -39,6 +39,35 @@ static void will_go(struct sph_change *c, struct sph_node *node)
 	c->old[c->old_count++] = node;
 }
 
+/* What is asked of each place at which a row of entries may be cut: worked out once. */
+struct sizes {
+	uint32_t before[2 * SPH_SLOTS + 2];     /* bytes of all keys before this one */
+	unsigned alike_to, alike_from;          /* all before this one, and all from this one on, are of one length */
+};
+
+static void work_out(struct sizes *s, const struct sph_entry *entries, unsigned count)
+{
+	s->before[0] = 0;
+	s->alike_to = count;
+	s->alike_from = 0;
+	for (unsigned i = 0; i < count; i++) {
+		s->before[i + 1] = s->before[i] + (uint32_t)entries[i].key.size;
+		if (i && entries[i].key.size != entries[i - 1].key.size) {
+			s->alike_to = s->alike_from ? s->alike_to : i;
+			s->alike_from = i;
+		}
+	}
+}
+
+/* The entries from first up to before end, among which are the first or the last of all, go into one leaf. */
+static int go_into_one(const struct sph_change *c, const struct sizes *s, const struct sph_entry *entries, unsigned first, unsigned end)
+{
+	size_t common = end - first > 1 ? sph_key_common(entries[first].key, entries[end - 1].key) : 0;
+	int alike = first ? s->alike_from <= first : end <= s->alike_to;
+
+	return sph_change_fits(c, sph_leaf_bytes(end - first, common, s->before[end] - s->before[first], alike), 100);
+}
+
 /*
  * Where to cut a row of entries in two: near `wish`, where both sides fit. Among the places near it, where the keys
  * differ earliest: that makes the shortest separator (Bayer and Unterauer, TODS 1977). 0: nowhere.
@@ -47,7 +76,9 @@ static unsigned cut_leaf(const struct sph_change *c, const struct sph_entry *ent
 {
 	unsigned best = 0, reach = count / 16;
 	size_t least = (size_t)-1;
+	struct sizes s;
 
+	work_out(&s, entries, count);
 	for (unsigned i = 0; i < 2 * count; i++) {
 		unsigned away = (i + 1) / 2, at = i & 1 ? wish - away : wish + away;
 		size_t common;
@@ -57,8 +88,7 @@ static unsigned cut_leaf(const struct sph_change *c, const struct sph_entry *ent
 		if (best && away > reach)
 			break;
 		common = sph_key_common(entries[at - 1].key, entries[at].key);
-		if (common >= least || !sph_change_fits(c, sph_leaf_size(entries, at, c->page), 100) ||
-		    !sph_change_fits(c, sph_leaf_size(entries + at, count - at, c->page), 100))
+		if (common >= least || !go_into_one(c, &s, entries, 0, at) || !go_into_one(c, &s, entries, at, count))
 			continue;
 		best = at;
 		least = common;
@@ -399,7 +429,7 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 		return sph_change_undo(c, count);
 	at = insert_in_order(entries, (unsigned)count++, entry);
 	will_go(c, leaf);
-	if (sph_change_fits(c, sph_leaf_size(entries, (unsigned)count, c->page), REPACK)) {
+	if (sph_change_fits(c, sph_leaf_size(entries, (unsigned)count), REPACK)) {
 		result = sph_change_make_leaf(c, entries, (unsigned)count, &row.node[0]);
 		return result ? sph_change_undo(c, result) : go_up(c, depth - 1, first, 1, &row);
 	}
@@ -466,7 +496,7 @@ static int shrink(struct sph_change *c, struct sph_node *leaf)
 	count = take_both(c, leaf, other, right, entries);
 	if (count < 0)
 		return sph_change_undo(c, count);
-	if (count > (int)SPH_SLOTS || !sph_change_fits(c, sph_leaf_size(entries, (unsigned)count, c->page), MERGED))
+	if (count > (int)SPH_SLOTS || !sph_change_fits(c, sph_leaf_size(entries, (unsigned)count), MERGED))
 		return sph_change_undo(c, 0);
 	will_go(c, leaf);
 	will_go(c, other);

@@ -102,7 +102,7 @@ static int is_full(const struct load *l)
 	if (l->count <= 1)
 		return 0;
 	return l->count > SPH_SLOTS || (l->sizes + l->count * 13 > l->c.page / 2 &&
-					!sph_change_fits(&l->c, sph_leaf_size(l->entries, l->count, l->c.page), FULL));
+					!sph_change_fits(&l->c, sph_leaf_size(l->entries, l->count), FULL));
 }
 
 static int fill_leaves(struct load *l)

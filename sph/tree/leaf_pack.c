@@ -28,20 +28,49 @@ static size_t body_size(size_t slots, size_t width, size_t records)
 	return SPH_LEAF_PRINTS + round8(slots) + slots * 10 + records;
 }
 
-/* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The size that
- * they need. */
-static size_t plan(const struct sph_entry *entries, unsigned count, size_t page, struct sph_leaf_form *f)
+static size_t common_of(const struct sph_entry *entries, unsigned count)
 {
-	size_t sum, records, needed, mean;
-	int equal;
+	return count > 1 ? sph_key_common(entries[0].key, entries[count - 1].key) : 0;
+}
 
-	sum = sum_of_sizes(entries, count, &equal);
-	f->prefix = count > 1 ? sph_key_common(entries[0].key, entries[count - 1].key) : 0;
-	f->width = equal && count ? entries[0].key.size - f->prefix : SPH_VARIES;
-	records = sum - count * f->prefix + count * SPH_RECORD_HEAD;
-	needed = body_size(count, f->width, records) + f->prefix;
+/* Of each key. */
+static size_t width_of(unsigned count, size_t common, size_t sum, int alike)
+{
+	return alike && count ? sum / count - common : SPH_VARIES;
+}
+
+static size_t records_of(unsigned count, size_t common, size_t sum)
+{
+	return sum - count * common + count * SPH_RECORD_HEAD;
+}
+
+size_t sph_leaf_bytes(unsigned count, size_t common, size_t sum, int alike)
+{
+	if (count > SPH_SLOTS)
+		return (size_t)-1;
+	return body_size(count, width_of(count, common, sum, alike), records_of(count, common, sum)) + common;
+}
+
+size_t sph_leaf_size(const struct sph_entry *entries, unsigned count)
+{
+	int alike;
+	size_t sum = sum_of_sizes(entries, count, &alike);
+
+	return sph_leaf_bytes(count, common_of(entries, count), sum, alike);
+}
+
+/* Where the keys are of one length, room for as many as go in; else for as many of their mean size. The entries fit. */
+static void plan(const struct sph_entry *entries, unsigned count, size_t page, struct sph_leaf_form *f)
+{
+	size_t sum, records, mean;
+	int alike;
+
+	sum = sum_of_sizes(entries, count, &alike);
+	f->prefix = common_of(entries, count);
+	f->width = width_of(count, f->prefix, sum, alike);
+	records = records_of(count, f->prefix, sum);
 	mean = f->width != SPH_VARIES ? f->width : count ? records / count + 2 : 16;
-	f->slots = needed > page ? count : (page - SPH_LEAF_PRINTS - f->prefix) / (9 + mean);
+	f->slots = (page - SPH_LEAF_PRINTS - f->prefix) / (9 + mean);
 	if (f->slots > SPH_SLOTS)
 		f->slots = SPH_SLOTS;
 	while (f->slots > count && body_size(f->slots, f->width, records) + f->prefix > page)
@@ -50,7 +79,6 @@ static size_t plan(const struct sph_entry *entries, unsigned count, size_t page,
 		f->slots = count;
 	f->values = SPH_LEAF_PRINTS + round8(f->slots);
 	f->keys = f->values + f->slots * 8;
-	return count > SPH_SLOTS ? (size_t)-1 : needed;
 }
 
 int sph_leaf_is_sound(const struct sph_node *leaf, size_t page)
@@ -69,13 +97,6 @@ int sph_leaf_is_sound(const struct sph_node *leaf, size_t page)
 		    (*sph_leaf_offset_at(leaf, &f, slot) > leaf->n.heap || *sph_leaf_offset_at(leaf, &f, slot) < f.prefix + SPH_RECORD_HEAD))
 			return 0;
 	return 1;
-}
-
-size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t page)
-{
-	struct sph_leaf_form f;
-
-	return plan(entries, count, page, &f);
 }
 
 void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *entries, unsigned count)

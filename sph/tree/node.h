@@ -208,8 +208,10 @@ uint64_t sph_leaf_value(const struct sph_node *leaf, size_t page, unsigned slot)
 /* Calls `each` until it does not give 0; `bytes` has room for the longest key and is each()'s for the call. */
 int sph_leaf_each(const struct sph_node *leaf, size_t page, const uint8_t *slots, unsigned count, unsigned char *bytes,
 		  int (*each)(struct sph_key key, uint64_t value, void *arg), void *arg);
-/* How many bytes of a page these take, and can that be? */
-size_t sph_leaf_size(const struct sph_entry *entries, unsigned count, size_t page);
+/* How many bytes of a page these take, and can that be? The same of so many keys of `sum` bytes in all, which all begin with so many in
+ * common, and are or are not `alike` in length. */
+size_t sph_leaf_size(const struct sph_entry *entries, unsigned count);
+size_t sph_leaf_bytes(unsigned count, size_t common, size_t sum, int alike);
 /* The bytes between header and end of the page. Whoever calls has seen that they fit. */
 void sph_leaf_pack(struct sph_node *leaf, size_t page, const struct sph_entry *entries, unsigned count);
 
