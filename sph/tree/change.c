@@ -328,26 +328,44 @@ static void let_go(struct sph_change *c)
 	c->holds[c->hold_count - 1] = parent;
 }
 
-/* The entries of two neighbours, in order. */
-static int take_both(struct sph_change *c, const struct sph_node *leaf, const struct sph_node *other, int right, struct sph_entry *entries)
+/* Entries of two neighbours: on either side of those of one there is room for those of the other. */
+static struct sph_entry *grab_entries(struct sph_change *c)
 {
-	int first = sph_change_take_leaf(c, right ? leaf : other, entries), second;
+	struct sph_entry *entries = sph_change_grab(c, (3 * SPH_SLOTS + 1) * sizeof *entries);
 
-	if (first < 0)
-		return first;
-	second = sph_change_take_leaf(c, right ? other : leaf, entries + first);
-	return second < 0 ? second : first + second;
+	return entries ? entries + SPH_SLOTS : NULL;
+}
+
+/* A neighbour's come beside them; *entries are of both. How many these are; -errno. */
+static int take_beside(struct sph_change *c, const struct sph_node *other, int right, struct sph_entry **entries, unsigned count)
+{
+	struct sph_entry *theirs = right ? *entries + count : *entries - SPH_SLOTS;
+	int got = sph_change_take_leaf(c, other, theirs);
+
+	if (got < 0)
+		return got;
+	if (!right) {
+		*entries -= got;
+		memmove(*entries, theirs, (unsigned)got * sizeof *theirs);
+	}
+	return (int)count + got;
 }
 
 static unsigned insert_in_order(struct sph_entry *entries, unsigned count, const struct sph_entry *entry)
 {
-	unsigned at = count;
+	unsigned low = 0, high = count;
 
-	while (at > 0 && sph_entry_before(entry, &entries[at - 1]))
-		at--;
-	memmove(entries + at + 1, entries + at, (count - at) * sizeof *entries);
-	entries[at] = *entry;
-	return at;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (sph_entry_before(&entries[middle], entry))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(entries + low + 1, entries + low, (count - low) * sizeof *entries);
+	entries[low] = *entry;
+	return low;
 }
 
 /* Keys that come in order fill their leaves: the new one is at the end of all, or at the beginning. */
@@ -372,28 +390,24 @@ static int insert_first(struct sph_change *c, const struct sph_entry *entry)
 
 /* Some of what is too much goes to a neighbour that has room. 1: *row is made; 0: there is none, or what they would
  * begin with in common is so short that they do not go into two; -errno. */
-static int share(struct sph_change *c, const struct sph_node *leaf, const struct sph_entry *entry, int *right, struct row *row)
+static int share(struct sph_change *c, struct sph_entry *entries, unsigned count, int *right, struct row *row)
 {
-	struct sph_entry *entries = sph_change_grab(c, (2 * SPH_SLOTS + 1) * sizeof *entries);
 	struct sph_node *other = neighbour(c, GIVING, right);
 	unsigned cut;
-	int count, error;
+	int both, error;
 
-	if (!entries)
-		return sph_change_no_memory();
 	if (!other)
 		return 0;
-	count = take_both(c, leaf, other, *right, entries);
-	if (count < 0)
-		return count;
-	insert_in_order(entries, (unsigned)count++, entry);
-	cut = cut_leaf(c, entries, (unsigned)count, (unsigned)count / 2);
+	both = take_beside(c, other, *right, &entries, count);
+	if (both < 0)
+		return both;
+	cut = cut_leaf(c, entries, (unsigned)both, (unsigned)both / 2);
 	if (!cut) {
 		let_go(c);
 		return 0;
 	}
 	will_go(c, other);
-	error = make_two_leaves(c, entries, (unsigned)count, cut, row);
+	error = make_two_leaves(c, entries, (unsigned)both, cut, row);
 	return error ? error : 1;
 }
 
@@ -417,7 +431,7 @@ static int make_way(struct sph_change *c, struct sph_entry *entries, unsigned co
 
 static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_entry *entry)
 {
-	struct sph_entry *entries = sph_change_grab(c, (SPH_SLOTS + 1) * sizeof *entries);
+	struct sph_entry *entries = grab_entries(c);
 	unsigned depth = c->path->depth, at, first = depth > 1 ? c->path->step[depth - 2].child : 0, wish, cut;
 	struct row row = { .count = 1 };
 	int count, right, result;
@@ -437,7 +451,7 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 	if (depth > 1 && wish == (unsigned)count / 2) {
 		if (sph_change_hold(c, c->path->step[depth - 2].node, c->path->step[depth - 2].word))
 			return sph_change_undo(c, 1);
-		result = share(c, leaf, entry, &right, &row);
+		result = share(c, entries, (unsigned)count, &right, &row);
 		if (result)
 			return result < 0 ? sph_change_undo(c, result) : go_up(c, depth - 1, first - !right, 2, &row);
 	}
@@ -470,7 +484,7 @@ int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_
 /* The leaf, held, is empty, or together with a neighbour goes into one. */
 static int shrink(struct sph_change *c, struct sph_node *leaf)
 {
-	struct sph_entry *entries = sph_change_grab(c, 2 * SPH_SLOTS * sizeof *entries);
+	struct sph_entry *entries = grab_entries(c);
 	unsigned depth = c->path->depth, first = depth > 1 ? c->path->step[depth - 2].child : 0;
 	struct row row = { .count = 0 };
 	struct sph_node *other;
@@ -493,7 +507,9 @@ static int shrink(struct sph_change *c, struct sph_node *leaf)
 	other = neighbour(c, 60, &right);
 	if (!other)
 		return sph_change_undo(c, 0);
-	count = take_both(c, leaf, other, right, entries);
+	count = sph_change_take_leaf(c, leaf, entries);
+	if (count >= 0)
+		count = take_beside(c, other, right, &entries, (unsigned)count);
 	if (count < 0)
 		return sph_change_undo(c, count);
 	if (count > (int)SPH_SLOTS || !sph_change_fits(c, sph_leaf_size(entries, (unsigned)count), MERGED))
