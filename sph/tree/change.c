@@ -78,28 +78,38 @@ static int make_two_leaves(struct sph_change *c, const struct sph_entry *entries
 	return error ? error : sph_change_make_leaf(c, entries + cut, count - cut, &row->node[1]);
 }
 
-/* The separator at the cut goes up. By bytes: separators differ much in length. */
-static int make_two_inner(struct sph_change *c, unsigned level, uint64_t leftmost, const struct sph_entry *separators, unsigned count,
-			  int at_end, struct row *row)
+/* An inner node as a row of children, each with the separator before it; the first one's key does not count. */
+static size_t inner_size(const struct sph_entry *children, unsigned count)
 {
-	size_t all = sph_inner_size(separators, count), used = 0;
-	unsigned cut = 1;
+	return sph_inner_size(children + 1, count - 1);
+}
+
+static int make_inner(struct sph_change *c, unsigned level, const struct sph_entry *children, unsigned count, uint64_t *made)
+{
+	return sph_change_make_inner(c, level, children[0].value, children + 1, count - 1, made);
+}
+
+/* The separator at the cut goes up. By bytes: separators differ much in length. */
+static int make_two_inner(struct sph_change *c, unsigned level, const struct sph_entry *children, unsigned count, int at_end, struct row *row)
+{
+	size_t all = inner_size(children, count), used = 0;
+	unsigned cut = 2;
 	int error;
 
 	for (; cut < count - 2 && used < all / 2; cut++)
-		used += 14 + separators[cut].key.size;
+		used += SPH_INNER_ENTRY + children[cut].key.size;
 	if (at_end)
 		cut = count - 2;
-	while (cut > 1 && !sph_change_fits(c, sph_inner_size(separators, cut), 100))
+	while (cut > 2 && !sph_change_fits(c, inner_size(children, cut), 100))
 		cut--;
 	/* A separator that breaks what the others begin with in common is the first or the last one, and stands alone
 	 * then. So this holds. */
-	if (!sph_change_fits(c, sph_inner_size(separators + cut + 1, count - cut - 1), 100))
-		return sas_service_fail(EUCLEAN, "the tree %p: %u separators of a node do not go into two", (void *)c->tree, count);
+	if (!sph_change_fits(c, inner_size(children + cut, count - cut), 100))
+		return sas_service_fail(EUCLEAN, "the tree %p: %u separators of a node do not go into two", (void *)c->tree, count - 1);
 	row->count = 2;
-	row->separator = separators[cut].key;
-	error = sph_change_make_inner(c, level, leftmost, separators, cut, &row->node[0]);
-	return error ? error : sph_change_make_inner(c, level, separators[cut].value, separators + cut + 1, count - cut - 1, &row->node[1]);
+	row->separator = children[cut].key;
+	error = make_inner(c, level, children, cut, &row->node[0]);
+	return error ? error : make_inner(c, level, children + cut, count - cut, &row->node[1]);
 }
 
 /* --- upwards */
@@ -124,39 +134,34 @@ static int new_root(struct sph_change *c, const struct row *row)
 	return sph_change_publish(c, &c->t->root, node);
 }
 
-/* Children `first` up to before first + gone of the node give way to the row: its separators and children then. How
- * many separators; *leftmost 0: no child is left. */
-static unsigned splice(const struct sph_entry *from, unsigned count, unsigned first, unsigned gone, const struct row *row,
-		       struct sph_entry *to, uint64_t *leftmost)
+/* How many; -errno. */
+static int take_children(struct sph_change *c, const struct sph_node *inner, struct sph_entry *children)
 {
-	unsigned n = 0;
+	int got = sph_change_take_inner(c, inner, children + 1);
 
-	/* As if the leftmost child had a separator as well, to[0]: taken away at the end. */
-	for (unsigned i = 0; i < first; i++)
-		to[n++] = i ? from[i - 1] : (struct sph_entry){ .value = *leftmost };
-	for (unsigned i = 0; i < row->count; i++) {
-		to[n] = first ? from[first - 1] : (struct sph_entry){ .value = 0 };
-		if (i)
-			to[n].key = row->separator;
-		to[n++].value = row->node[i];
-	}
-	for (unsigned i = first + gone; i <= count; i++)
-		to[n++] = from[i - 1];
-	*leftmost = n ? to[0].value : 0;
-	if (n)
-		memmove(to, to + 1, (n - 1) * sizeof *to);
-	return n ? n - 1 : 0;
+	children[0] = (struct sph_entry){ .value = *sph_inner_cell(inner, 0) };
+	return got < 0 ? got : got + 1;
+}
+
+/* Children `first` up to before first + gone give way to the row; there is room for it. How many there are then. */
+static unsigned splice(struct sph_entry *children, unsigned count, unsigned first, unsigned gone, const struct row *row)
+{
+	const struct sph_key key = children[first].key;
+
+	memmove(children + first + row->count, children + first + gone, (count - first - gone) * sizeof *children);
+	for (unsigned i = 0; i < row->count; i++)
+		children[first + i] = (struct sph_entry){ .key = i ? row->separator : key, .value = row->node[i] };
+	return count - gone + row->count;
 }
 
 /* A small inner node takes a neighbour in, if both go into one. *gone, *first: as for go_up(). 0: it stays as it is;
- * 1: joined; -errno. */
-static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *separators, unsigned *count, uint64_t *leftmost, unsigned *first,
-		      unsigned *gone)
+ * 1: joined, and *children are of both; -errno. */
+static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry **children, unsigned *count, unsigned *first, unsigned *gone)
 {
 	struct sph_node *parent = c->path->step[depth - 1].node, *other;
-	unsigned at = c->path->step[depth - 1].child, n = *count;
+	unsigned at = c->path->step[depth - 1].child, theirs;
 	int right = at < parent->n.count, got;
-	struct sph_entry *theirs, *all;
+	struct sph_entry *all;
 	struct sph_key between;
 	uint64_t word;
 
@@ -168,28 +173,25 @@ static int join_inner(struct sph_change *c, unsigned depth, struct sph_entry *se
 	word = __atomic_load_n(sph_node_word(other), __ATOMIC_ACQUIRE);
 	if (word & 1 || sph_change_hold(c, other, word))
 		return 0;
-	theirs = sph_change_grab(c, (other->n.count + 1U) * sizeof *theirs);
-	all = sph_change_grab(c, (other->n.count + n + 2U) * sizeof *all);
+	theirs = other->n.count + 1U;
+	all = sph_change_grab(c, (theirs + *count) * sizeof *all);
 	between = sph_change_separator(c, parent, right ? at : at - 1);
-	if (!theirs || !all || !between.bytes)
+	if (!all || !between.bytes)
 		return sph_change_no_memory();
-	got = sph_change_take_inner(c, other, theirs);
+	got = take_children(c, other, right ? all + *count : all);
 	if (got < 0)
 		return got;
-	memcpy(all, right ? separators : theirs, (right ? n : (unsigned)got) * sizeof *all);
-	all[right ? n : (unsigned)got] = (struct sph_entry){ .key = between, .value = right ? *sph_inner_cell(other, 0) : *leftmost };
-	memcpy(all + (right ? n : (unsigned)got) + 1, right ? theirs : separators, (right ? (unsigned)got : n) * sizeof *all);
-	if (!sph_change_fits(c, sph_inner_size(all, n + (unsigned)got + 1), MERGED)) {
+	memcpy(right ? all : all + theirs, *children, *count * sizeof *all);
+	all[right ? *count : theirs].key = between;
+	if (!sph_change_fits(c, inner_size(all, theirs + *count), MERGED)) {
 		sph_hold_undo(&c->holds[--c->hold_count]);
 		return 0;
 	}
 	will_go(c, other);
-	memcpy(separators, all, (n + (unsigned)got + 1) * sizeof *all);
-	if (!right) {
-		*leftmost = *sph_inner_cell(other, 0);
+	*children = all;
+	*count += theirs;
+	if (!right)
 		*first = at - 1;
-	}
-	*count = n + (unsigned)got + 1;
 	*gone = 2;
 	return 1;
 }
@@ -199,32 +201,30 @@ static int replace_inner(struct sph_change *c, unsigned depth, unsigned first, u
 {
 	struct sph_node *node = c->path->step[depth].node;
 	unsigned level = node->n.level, at = depth ? c->path->step[depth - 1].child : 0, two = 1, count;
-	struct sph_entry *separators = sph_change_grab(c, (node->n.count + 1U) * sizeof *separators);
-	/* Of two nodes, as it may take a neighbour in. */
-	struct sph_entry *changed = sph_change_grab(c, (2 * c->page / 14 + 4) * sizeof *changed);
-	uint64_t leftmost = *sph_inner_cell(node, 0);
+	/* One more comes than goes, at most. */
+	struct sph_entry *children = sph_change_grab(c, (node->n.count + 2U) * sizeof *children);
 	struct row up = { .count = 1 };
 	int got, error;
 
-	if (!separators || !changed)
+	if (!children)
 		return sph_change_undo(c, sph_change_no_memory());
-	got = sph_change_take_inner(c, node, separators);
+	got = take_children(c, node, children);
 	if (got < 0)
 		return sph_change_undo(c, got);
 	will_go(c, node);
-	count = splice(separators, (unsigned)got, first, gone, row, changed, &leftmost);
-	if (!leftmost) {
+	count = splice(children, (unsigned)got, first, gone, row);
+	if (!count) {
 		up.count = 0;
 		return go_up(c, depth, at, 1, &up);
 	}
-	if (!count && !depth) {
-		up.node[0] = leftmost;
+	if (count == 1 && !depth) {
+		up.node[0] = children[0].value;
 		return go_up(c, depth, 0, 1, &up);
 	}
-	if (depth && sph_change_fits(c, sph_inner_size(changed, count), SPH_SMALL)) {
+	if (depth && sph_change_fits(c, inner_size(children, count), SPH_SMALL)) {
 		if (sph_change_hold(c, c->path->step[depth - 1].node, c->path->step[depth - 1].word))
 			return sph_change_undo(c, 1);
-		error = join_inner(c, depth, changed, &count, &leftmost, &at, &two);
+		error = join_inner(c, depth, &children, &count, &at, &two);
 		if (error < 0)
 			return sph_change_undo(c, error);
 		/* The holds of the nodes that go stand before that of the one above. */
@@ -235,10 +235,10 @@ static int replace_inner(struct sph_change *c, unsigned depth, unsigned first, u
 			c->holds[c->hold_count - 1] = above;
 		}
 	}
-	if (sph_change_fits(c, sph_inner_size(changed, count), 100))
-		error = sph_change_make_inner(c, level, leftmost, changed, count, &up.node[0]);
+	if (sph_change_fits(c, inner_size(children, count), 100))
+		error = make_inner(c, level, children, count, &up.node[0]);
 	else
-		error = make_two_inner(c, level, leftmost, changed, count, first + gone > (unsigned)got, &up);
+		error = make_two_inner(c, level, children, count, first + gone >= (unsigned)got, &up);
 	return error ? sph_change_undo(c, error) : go_up(c, depth, at, two, &up);
 }
 
@@ -298,26 +298,44 @@ static void let_go(struct sph_change *c)
 	c->holds[c->hold_count - 1] = parent;
 }
 
-/* The entries of two neighbours, in order. */
-static int take_both(struct sph_change *c, const struct sph_node *leaf, const struct sph_node *other, int right, struct sph_entry *entries)
+/* Entries of two neighbours: on either side of those of one there is room for those of the other. */
+static struct sph_entry *grab_entries(struct sph_change *c)
 {
-	int first = sph_change_take_leaf(c, right ? leaf : other, entries), second;
+	struct sph_entry *entries = sph_change_grab(c, (3 * SPH_SLOTS + 1) * sizeof *entries);
 
-	if (first < 0)
-		return first;
-	second = sph_change_take_leaf(c, right ? other : leaf, entries + first);
-	return second < 0 ? second : first + second;
+	return entries ? entries + SPH_SLOTS : NULL;
+}
+
+/* A neighbour's come beside them; *entries are of both. How many these are; -errno. */
+static int take_beside(struct sph_change *c, const struct sph_node *other, int right, struct sph_entry **entries, unsigned count)
+{
+	struct sph_entry *theirs = right ? *entries + count : *entries - SPH_SLOTS;
+	int got = sph_change_take_leaf(c, other, theirs);
+
+	if (got < 0)
+		return got;
+	if (!right) {
+		*entries -= got;
+		memmove(*entries, theirs, (unsigned)got * sizeof *theirs);
+	}
+	return (int)count + got;
 }
 
 static unsigned insert_in_order(struct sph_entry *entries, unsigned count, const struct sph_entry *entry)
 {
-	unsigned at = count;
+	unsigned low = 0, high = count;
 
-	while (at > 0 && sph_entry_before(entry, &entries[at - 1]))
-		at--;
-	memmove(entries + at + 1, entries + at, (count - at) * sizeof *entries);
-	entries[at] = *entry;
-	return at;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (sph_entry_before(&entries[middle], entry))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(entries + low + 1, entries + low, (count - low) * sizeof *entries);
+	entries[low] = *entry;
+	return low;
 }
 
 /* Keys that come in order fill their leaves: the new one is at the end of all, or at the beginning. */
@@ -342,28 +360,24 @@ static int insert_first(struct sph_change *c, const struct sph_entry *entry)
 
 /* Some of what is too much goes to a neighbour that has room. 1: *row is made; 0: there is none, or what they would
  * begin with in common is so short that they do not go into two; -errno. */
-static int share(struct sph_change *c, const struct sph_node *leaf, const struct sph_entry *entry, int *right, struct row *row)
+static int share(struct sph_change *c, struct sph_entry *entries, unsigned count, int *right, struct row *row)
 {
-	struct sph_entry *entries = sph_change_grab(c, (2 * SPH_SLOTS + 1) * sizeof *entries);
 	struct sph_node *other = neighbour(c, GIVING, right);
 	unsigned cut;
-	int count, error;
+	int both, error;
 
-	if (!entries)
-		return sph_change_no_memory();
 	if (!other)
 		return 0;
-	count = take_both(c, leaf, other, *right, entries);
-	if (count < 0)
-		return count;
-	insert_in_order(entries, (unsigned)count++, entry);
-	cut = cut_leaf(c, entries, (unsigned)count, (unsigned)count / 2);
+	both = take_beside(c, other, *right, &entries, count);
+	if (both < 0)
+		return both;
+	cut = cut_leaf(c, entries, (unsigned)both, (unsigned)both / 2);
 	if (!cut) {
 		let_go(c);
 		return 0;
 	}
 	will_go(c, other);
-	error = make_two_leaves(c, entries, (unsigned)count, cut, row);
+	error = make_two_leaves(c, entries, (unsigned)both, cut, row);
 	return error ? error : 1;
 }
 
@@ -387,7 +401,7 @@ static int make_way(struct sph_change *c, struct sph_entry *entries, unsigned co
 
 static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_entry *entry)
 {
-	struct sph_entry *entries = sph_change_grab(c, (SPH_SLOTS + 1) * sizeof *entries);
+	struct sph_entry *entries = grab_entries(c);
 	unsigned depth = c->path->depth, at, first = depth > 1 ? c->path->step[depth - 2].child : 0, wish, cut;
 	struct row row = { .count = 1 };
 	int count, right, result;
@@ -407,7 +421,7 @@ static int insert(struct sph_change *c, struct sph_node *leaf, const struct sph_
 	if (depth > 1 && wish == (unsigned)count / 2) {
 		if (sph_change_hold(c, c->path->step[depth - 2].node, c->path->step[depth - 2].word))
 			return sph_change_undo(c, 1);
-		result = share(c, leaf, entry, &right, &row);
+		result = share(c, entries, (unsigned)count, &right, &row);
 		if (result)
 			return result < 0 ? sph_change_undo(c, result) : go_up(c, depth - 1, first - !right, 2, &row);
 	}
@@ -440,7 +454,7 @@ int sph_change_insert(struct sas_use *u, SASBlockHeader *tree, const struct sph_
 /* The leaf, held, is empty, or together with a neighbour goes into one. */
 static int shrink(struct sph_change *c, struct sph_node *leaf)
 {
-	struct sph_entry *entries = sph_change_grab(c, 2 * SPH_SLOTS * sizeof *entries);
+	struct sph_entry *entries = grab_entries(c);
 	unsigned depth = c->path->depth, first = depth > 1 ? c->path->step[depth - 2].child : 0;
 	struct row row = { .count = 0 };
 	struct sph_node *other;
@@ -463,7 +477,9 @@ static int shrink(struct sph_change *c, struct sph_node *leaf)
 	other = neighbour(c, 60, &right);
 	if (!other)
 		return sph_change_undo(c, 0);
-	count = take_both(c, leaf, other, right, entries);
+	count = sph_change_take_leaf(c, leaf, entries);
+	if (count >= 0)
+		count = take_beside(c, other, right, &entries, (unsigned)count);
 	if (count < 0)
 		return sph_change_undo(c, count);
 	if (count > (int)SPH_SLOTS || !sph_change_fits(c, sph_leaf_size(entries, (unsigned)count, c->page), MERGED))

@@ -220,17 +220,40 @@ struct sph_key sph_change_join(struct sph_change *c, const unsigned char *prefix
 	return (struct sph_key){ bytes, size + suffix.size };
 }
 
-/* Whole keys instead of suffixes. */
+/* Up to 8 bytes as they stand in a head: always 8 are stored, and what is too much gives way to what comes next. */
+static inline unsigned char *put_bytes(unsigned char *to, const unsigned char *bytes, size_t size, uint64_t head)
+{
+	if (size <= 8) {
+		head = htobe64(head);
+		memcpy(to, &head, sizeof head);
+	} else {
+		memcpy(to, bytes, size);
+	}
+	return to + size;
+}
+
+/* Whole keys instead of suffixes, one after the other in one piece of memory. */
 static int with_prefix(struct sph_change *c, const struct sph_node *node, struct sph_entry *entries, unsigned count)
 {
-	size_t size = sph_node_prefix_size(node, c->page);
+	size_t size = sph_node_prefix_size(node, c->page), sum = count * size;
 	const unsigned char *prefix = sph_node_prefix(node, c->page, size);
+	const uint64_t head = sph_head8(prefix, size);
+	unsigned char *at;
 
-	for (unsigned i = 0; i < count && size; i++) {
-		entries[i].key = sph_change_join(c, prefix, size, entries[i].key);
-		if (!entries[i].key.bytes)
-			return sph_change_no_memory();
-		entries[i].head = sph_head8(entries[i].key.bytes, entries[i].key.size);
+	if (!size)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		sum += entries[i].key.size;
+	at = sph_change_grab(c, sum + sizeof head);
+	if (!at)
+		return sph_change_no_memory();
+	for (unsigned i = 0; i < count; i++) {
+		struct sph_entry *e = &entries[i];
+		struct sph_key suffix = e->key;
+
+		e->key = (struct sph_key){ at, size + suffix.size };
+		at = put_bytes(put_bytes(at, prefix, size, head), suffix.bytes, suffix.size, e->head);
+		e->head = size < 8 ? head | e->head >> 8 * size : head;
 	}
 	return 0;
 }
@@ -244,14 +267,18 @@ int sph_change_take_leaf(struct sph_change *c, const struct sph_node *leaf, stru
 	return error ? error : (int)count;
 }
 
-/* The separators of an inner node that is held, with whole keys. */
+/* The same of an inner node: its separators. */
 int sph_change_take_inner(struct sph_change *c, const struct sph_node *inner, struct sph_entry *separators)
 {
 	unsigned count = inner->n.count;
 	int error;
 
 	for (unsigned i = 0; i < count; i++) {
-		separators[i].key = sph_inner_suffix(inner, c->page, i);
+		struct sph_key suffix = sph_inner_suffix(inner, c->page, i);
+
+		separators[i].key = suffix;
+		/* For with_prefix() alone. */
+		separators[i].head = inner->n.prefix && suffix.size ? sph_head8(suffix.bytes, suffix.size) : 0;
 		separators[i].value = *sph_inner_cell(inner, i + 1);
 	}
 	error = with_prefix(c, inner, separators, count);

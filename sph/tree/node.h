@@ -268,6 +268,7 @@ static inline const unsigned char *sph_node_prefix(const struct sph_node *node, 
 }
 
 /* --- inner nodes (inner.c) */
+#define SPH_INNER_ENTRY 20U             /* bytes a separator takes beside its own, and its child */
 /* Where heads, second heads, children, sizes of runs, offsets and the bytes of separators begin, of so many. */
 static inline size_t sph_inner_heads(size_t count)
 {
