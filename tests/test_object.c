@@ -355,6 +355,20 @@ START_TEST(damaged_pages_are_told)
 END_TEST
 
 enum { ROOT = 3328 + 8, WORD = 3328, NODE_TYPE = 3328 + 24 };           /* the tree's own part of the header page */
+enum { NODE_WORD = 80, NODE_FORM = 88, BITS = 128, PRINTS = 160 };      /* of a node */
+
+/* Where the pointers to children begin in an inner node. */
+static uint64_t children(const void *node)
+{
+	uint64_t count = peek(node, NODE_FORM) >> 32 & 0xffff;
+
+	return 128 + (count / 16 + 15) / 16 * 64 + 8 * count;
+}
+
+static void *node_at(uint64_t pointer)
+{
+	return (void *)(pointer & ~0x1ffUL);
+}
 
 START_TEST(damaged_trees_are_told)
 {
@@ -362,7 +376,7 @@ START_TEST(damaged_trees_are_told)
 
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t at = peek(trees[i], ROOT), child;
-		void *root = (void *)at, *leaf;
+		void *root = node_at(at), *leaf;
 
 		damage(trees[i], ROOT, 0, "nothing leads to");
 		damage(trees[i], ROOT, at + 512, "does not lead to a node");
@@ -371,23 +385,24 @@ START_TEST(damaged_trees_are_told)
 		damage(trees[i], WORD, 0x8000000000000001, "where the tree begins");
 		damage(trees[i], WORD, 12345678, "where the tree begins");
 		damage(trees[i], NODE_TYPE, SAS_RUNTIME_SIMPLEHEAP, "where the tree begins");
-		child = peek(root, 128);
-		damage(root, SPECIAL, 0x8000000000000001, "does not lead to a node");
-		damage(root, SPECIAL, 98765432, "does not lead to a node");
+		child = peek(root, children(root));
+		damage(root, NODE_WORD, 0x8000000000000001, "does not lead to a node");
+		damage(root, NODE_WORD, 98765432, "does not lead to a node");
 		damage(root, TYPE, SAS_RUNTIME_SIMPLEHEAP, "does not lead to a node");
 		damage(root, 64, 0, "a free page");
 		damage(root, 64, 0x8000000000000001, "no note of a change");
-		damage(root, 128, at, "");                              /* a circle */
-		damage(root, 136, child, "");                           /* twice */
-		damage(root, 128, 0, "does not lead to a node");
-		for (leaf = root; peek(leaf, 80) & 0xff;)
-			leaf = (void *)peek(leaf, 128);
+		damage(root, children(root), at, "");                   /* a circle */
+		damage(root, children(root) + 8, child, "");            /* twice */
+		damage(root, children(root), 0, "does not lead to a node");
+		damage(root, 128, 12345, "form of an inner node");      /* the first mark or head */
+		for (leaf = root; peek(leaf, NODE_FORM) & 0xff;)
+			leaf = node_at(peek(leaf, children(leaf)));
 		ck_assert_ptr_ne(leaf, root);
-		damage(leaf, 80, 1, "");                                /* its level, and what it says of its form */
-		damage(leaf, 80, 0xffff0000, "");
-		damage(leaf, 88, 0x0001000100010001, "form of a leaf");
-		damage(leaf, 160, ~peek(leaf, 160), "by its fingerprint");
-		damage(leaf, 128, ~0UL, "");
+		damage(leaf, NODE_FORM, 1, "");                         /* its level, and what it says of its form */
+		damage(leaf, NODE_FORM, 0xffff0000, "");
+		damage(leaf, NODE_FORM, 0x0001012c00010000, "form of a leaf");
+		damage(leaf, PRINTS, ~peek(leaf, PRINTS), "by its fingerprint");
+		damage(leaf, BITS + 24, ~0UL, "has no key");        /* slots that are not there */
 	}
 }
 END_TEST
@@ -665,6 +680,7 @@ START_TEST(what_is_no_tree_is_refused)
 {
 	SASTreeInfo info = { .structSize = sizeof info };
 	unsigned stop = 0;
+	void *root;
 
 	look();
 	help_fails(SASObjectTreeInfo(in, o.heap, &info) == -1, EINVAL, "no index or string tree");
@@ -674,11 +690,12 @@ START_TEST(what_is_no_tree_is_refused)
 	help_fails(SASObjectTreeInfo(in, o.index, NULL) == -1, EINVAL, "structSize");
 	help_fails(SASObjectTreeKeys(in, o.index, NULL, 0, NULL, NULL) == -1, EINVAL, "nobody");
 	help_fails(SASObjectTreeKeys(in, o.plain, NULL, 0, see_number, &stop) == -1, EINVAL, "no index");
-	poke((void *)peek(o.index, ROOT), 128, 8);
+	root = node_at(peek(o.index, ROOT));
+	poke(root, children(root), 8);
 	help_fails(SASObjectTreeInfo(in, o.index, &info) == -1, EUCLEAN, "index", "is broken", "does not lead");
 	next_value = seen = 0;
 	help_fails(SASObjectTreeKeys(in, o.index, NULL, 0, see_number, &stop) == -1, EUCLEAN, "index", "is broken");
-	poke((void *)peek(o.index, ROOT), 128, peek(o.index, ROOT));
+	poke(root, children(root), peek(o.index, ROOT));
 	help_fails(SASObjectTreeKeys(in, o.index, NULL, 0, see_number, &stop) == -1, EUCLEAN, "index", "is broken");
 }
 END_TEST

@@ -53,11 +53,11 @@ run check -J store; expect_like 1 "\"problem\": \"simple stack $stack: a stack" 
 run check -O store; expect_like 1 "^$stack simple stack +16K +0 +0 bad$" 'check --objects of damage'
 expect_like 1 '^store: the region is bad$' 'check --objects of damage'
 poke_at "$stack" 64
-poke_at "$index" 3336 # the pointer to the root
+poke_at "$index" 3338 # the pointer to the root
 run check store; expect_like 1 "^SAS.*: index $index, at 0x[0-9a-f]+: a pointer does not lead to a node$" 'a pointer elsewhere'
 run index stat -p store "$index"; expect_like 1 "^sasphere index: the index at $index is broken: 0x[0-9a-f]+: a pointer does not" 'stat of a broken one'
 run index dump -p store "$index"; expect_like 1 "^sasphere index: the index at $index is broken" 'dump of a broken one'
-poke_at "$index" 3336
+poke_at "$index" 3338
 run check store; expect 0 'mended' <<< 'store: good'
 
 # --- index stat
