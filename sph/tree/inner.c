@@ -95,10 +95,12 @@ static inline int racy_compare(struct sph_key a, struct sph_key b)
 	return c ? c : a.size < b.size ? -1 : a.size > b.size;
 }
 
-/* Among separators low to high - 1, which have the key's head. */
-static size_t find_in_run(const struct sph_node *inner, size_t page, const struct form *f, struct sph_key suffix, size_t low, size_t high, int below)
+/* Among the separators from `low` on that have the key's head. */
+static size_t find_in_run(const struct sph_node *inner, size_t page, const struct form *f, struct sph_key suffix, uint32_t head, size_t low, int below)
 {
-	size_t skip = __atomic_load_n(&f->skips[low], __ATOMIC_RELAXED), count = high - low;
+	size_t skip = __atomic_load_n(&f->skips[low], __ATOMIC_RELAXED), high = head == ~0U ? f->count : heads_below(inner, f, head + 1);
+	/* Where somebody stores, the end may be before the beginning. */
+	const size_t count = high > low ? high - low : 0;
 	struct sph_key first = suffix_at(inner, page, f, low);
 	uint32_t second;
 	int c;
@@ -141,7 +143,7 @@ static size_t find(const struct sph_node *inner, size_t page, const struct form 
 	low = heads_below(inner, f, head);
 	if (low == f->count || __atomic_load_n(&f->heads[low], __ATOMIC_RELAXED) != head)
 		return low;
-	return find_in_run(inner, page, f, suffix, low, head == ~0U ? f->count : heads_below(inner, f, head + 1), below);
+	return find_in_run(inner, page, f, suffix, head, low, below);
 }
 
 unsigned sph_inner_find(const struct sph_node *inner, size_t page, struct sph_key key, int below, uint64_t *child)

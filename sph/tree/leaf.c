@@ -42,7 +42,9 @@ static inline size_t likely_width(const struct sph_m_tree *t, uint64_t pointer, 
 {
 	size_t room = t->page_size - SPH_LEAF_PRINTS - SPH_LEAF_SLACK - (pointer & SPH_POINTER_PREFIX ? SPH_PREFIX_SHORT + 8 : 0);
 
-	return __atomic_load_n(&t->leaf_records, __ATOMIC_RELAXED) ? 2 : room / slots - 9;
+	if (__atomic_load_n(&t->leaf_records, __ATOMIC_RELAXED))
+		return 2;
+	return room / slots > 9 ? room / slots - 9 : 0;
 }
 
 void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash)

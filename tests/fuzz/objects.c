@@ -67,6 +67,20 @@ static uint64_t word_at(uint64_t address)
 	return word;
 }
 
+/* The node that the pointer at this address leads to: the lowest bits are hints. */
+static uint64_t node_from(uint64_t address)
+{
+	return word_at(address) & ~0x1ffUL;
+}
+
+/* Of an inner node. */
+static uint64_t first_child(uint64_t node)
+{
+	uint64_t count = word_at(node + 88) >> 32 & 0xffff;
+
+	return node_from(node + 128 + (count / 16 + 15) / 16 * 64 + 8 * count);
+}
+
 static void find_places(void)
 {
 	uint64_t objects[] = { (uint64_t)made.heap, (uint64_t)made.stack, (uint64_t)made.space, (uint64_t)made.compound,
@@ -76,7 +90,7 @@ static void find_places(void)
 	for (unsigned i = 0; i < 6; i++)
 		places[n++] = (struct place){ objects[i], 256 };
 	for (unsigned i = 4; i < 6; i++) {
-		uint64_t root = word_at(objects[i] + ROOT), leaf = word_at(root + 128);
+		uint64_t root = node_from(objects[i] + ROOT), leaf = first_child(root);
 
 		places[n++] = (struct place){ objects[i] + 3328, 768 };         /* the tree's part of the header page */
 		places[n++] = (struct place){ root, 256 };
@@ -91,7 +105,7 @@ static void find_places(void)
 	places[n++] = (struct place){ (uint64_t)made.context, 256 };
 	places[n++] = (struct place){ (uint64_t)made.context, 2048 };                  /* and its strings */
 	for (unsigned i = 0; i < 2; i++)                                                /* the roots, leaves, of its trees */
-		places[n++] = (struct place){ word_at(word_at((uint64_t)made.context + 64 + 8 * i) + ROOT), 4096 };
+		places[n++] = (struct place){ node_from(word_at((uint64_t)made.context + 64 + 8 * i) + ROOT), 4096 };
 	places[n++] = (struct place){ word_at((uint64_t)made.context + 40), 64 };
 	if (n != fuzz_places)
 		fail("places");
