@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_tree_node.c - nodes of trees by themselves (sph/tree/node.h): leaves in each of their forms, with short and long prefixes; inner nodes,
- * whose search is compared with one that looks at each separator.
+ * whose search is compared with one that looks at each separator; readers of a page that becomes one node after the other under them.
  */
 #include <config.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "help.h"
 #include "sph/tree/node.h"
 
@@ -369,6 +371,105 @@ START_TEST(damage_of_the_search_is_noticed)
 }
 END_TEST
 
+/* --- under readers */
+
+#define IMAGES 12U
+
+static struct {
+	struct sph_node *page;          /* nothing is mapped behind it */
+	struct sph_node *images[IMAGES];
+	size_t size;
+	int stop;
+} under;
+
+/* Nodes of all forms, and two of any bytes. */
+static void make_images(uint64_t *state)
+{
+	for (unsigned i = 0; i < IMAGES; i++) {
+		unsigned char *bytes;
+
+		if (i < 4) {
+			make_runs(state, 3U << (2 * i));
+			pack_inner(under.size);
+		} else if (i < 10) {
+			make_keys(state, SPH_SLOTS, i & 1 ? 3 : 50, i < 6 ? 8 : i < 8 ? 1 : 12, i < 6 ? 8 : 14);
+			cut_to(under.size, 50 + 5 * i);
+			pack_leaf(under.size);
+		} else {
+			bytes = (unsigned char *)node;
+			for (size_t k = 0; k < under.size; k++)
+				bytes[k] = (unsigned char)help_random(state);
+			node->n.level = i & 1;
+		}
+		under.images[i] = aligned_alloc(64, under.size);
+		memcpy(under.images[i], node, under.size);
+	}
+}
+
+/* The page becomes one of them after the other, in whole or in part. */
+static void *store(void *arg)
+{
+	uint64_t state = *(uint64_t *)arg;
+
+	while (!__atomic_load_n(&under.stop, __ATOMIC_RELAXED)) {
+		const char *image = (const char *)under.images[help_below(&state, IMAGES)];
+		size_t from = help_below(&state, 2) ? 0 : help_below(&state, under.size / 8) * 8;
+		size_t size = help_below(&state, 2) ? under.size - from : help_below(&state, (under.size - from) / 8 + 1) * 8;
+
+		sph_racy_copy((char *)under.page + from, image + from, size);
+	}
+	return NULL;
+}
+
+static void read_it(struct sph_key key)
+{
+	const size_t size = under.size;
+	struct sph_leaf_place place;
+	struct sph_key suffix;
+	uint64_t child;
+	unsigned i;
+
+	for (int below = 0; below < 2; below++) {
+		i = sph_inner_find(under.page, size, key, below, &child);
+		sph_inner_child(under.page, size, i);
+		suffix = sph_inner_suffix(under.page, size, i);
+		must(!suffix.bytes || suffix.bytes + suffix.size <= (const unsigned char *)under.page + size);
+	}
+	must(sph_inner_last(under.page, size) < size);
+	sph_leaf_find(under.page, size, key, sph_key_hash(key), &place);
+	sph_leaf_room(under.page, size, key, sph_key_hash(key));
+	suffix = sph_leaf_suffix(under.page, size, i % SPH_SLOTS);
+	must(!suffix.bytes || suffix.bytes + suffix.size <= (const unsigned char *)under.page + size);
+	must(sph_leaf_count(under.page) <= SPH_SLOTS);
+	sph_leaf_percent(under.page, size);
+}
+
+START_TEST(readers_stay_within_the_page)
+{
+	uint64_t state = help_seed("under") + (unsigned)_i, other = state + 1;
+	long rounds = help_size(20000, 300000, 20000000);
+	const size_t room = 64 * KIB;
+	pthread_t thread;
+	char *memory = mmap(NULL, 2 * room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	ck_assert_int_eq(mprotect(memory + room, room, PROT_NONE), 0);
+	under.size = pages[_i];
+	under.page = (struct sph_node *)(void *)(memory + room - under.size);
+	under.stop = 0;
+	make_images(&state);
+	ck_assert_int_eq(pthread_create(&thread, NULL, store, &other), 0);
+	make_runs(&state, 500);
+	for (long i = 0; i < rounds; i++)
+		read_it(keys->entries[help_below(&state, keys->count)].key);
+	__atomic_store_n(&under.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	for (unsigned i = 0; i < IMAGES; i++)
+		free(under.images[i]);
+	munmap(memory, 2 * room);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nodes of trees");
@@ -381,5 +482,6 @@ int main(void)
 	tcase_add_test(c, pointers_lead_to_their_nodes);
 	tcase_add_loop_test(c, inner_nodes_find_as_a_look_at_each_does, 0, COUNTS * (int)(sizeof pages / sizeof *pages));
 	tcase_add_test(c, damage_of_the_search_is_noticed);
+	tcase_add_loop_test(c, readers_stay_within_the_page, 0, (int)(sizeof pages / sizeof *pages));
 	return help_main(suite);
 }
