@@ -28,10 +28,9 @@ uint64_t sph_key_hash(struct sph_key key)
 
 /*
  * Where an entry is best put: so a reader has the lines of its key and value under way before it has seen the leaf. If the slot is taken,
- * one of the next, round the sixteen whose fingerprints are compared at once; else anywhere.
+ * one of the next, round the sixteen whose fingerprints are compared at once; else anywhere, and a bit says that of the sixteen, so
+ * that who does not find his key there mostly need not go on.
  */
-#define NEAR 16U
-
 static inline unsigned home_of(uint64_t hash, size_t slots)
 {
 	return (unsigned)((hash & 0xffffffffU) * slots >> 32);
@@ -50,7 +49,7 @@ static inline size_t likely_width(const struct sph_m_tree *t, uint64_t pointer, 
 void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t hash)
 {
 	const size_t slots = (pointer & SPH_POINTER_SLOTS) + 1, width = likely_width(t, pointer, slots);
-	const unsigned home = home_of(hash, slots), near = home & ~(NEAR - 1);
+	const unsigned home = home_of(hash, slots), near = home & ~(SPH_NEAR - 1);
 	const char *leaf = (const char *)sph_node_at(pointer), *end = leaf + t->page_size, *key = leaf + sph_leaf_keys(slots) + home * width;
 
 	__builtin_prefetch(leaf + 64);
@@ -58,8 +57,8 @@ void sph_leaf_prefetch(const struct sph_m_tree *t, uint64_t pointer, uint64_t ha
 	__builtin_prefetch(leaf + SPH_LEAF_PRINTS + near);
 	__builtin_prefetch(key);
 	__builtin_prefetch(key + 64);
-	__builtin_prefetch(end - 8 * (near + NEAR / 2));
-	__builtin_prefetch(end - 8 * (near + NEAR));
+	__builtin_prefetch(end - 8 * (near + SPH_NEAR / 2));
+	__builtin_prefetch(end - 8 * (near + SPH_NEAR));
 	if (pointer & SPH_POINTER_PREFIX) {
 		__builtin_prefetch(end - 8 * slots - 1);
 		__builtin_prefetch(end - 8 * slots - 64);
@@ -198,10 +197,12 @@ int sph_leaf_find(const struct sph_node *leaf, size_t page, struct sph_key key, 
 		else
 			memcpy(&w.word, w.suffix.bytes, f.width);
 	}
-	near = home_of(hash, f.slots) & ~(NEAR - 1);
+	near = home_of(hash, f.slots) & ~(SPH_NEAR - 1);
 	alike = match16(sph_leaf_print_at(leaf, near), print) & sph_leaf_bits(leaf, near / 64) >> near % 64;
 	if (find_among(leaf, page, &f, &w, near, alike, place))
 		return 1;
+	if (!(__atomic_load_n(&leaf->n.spilled, __ATOMIC_RELAXED) >> near / SPH_NEAR & 1))
+		return 0;
 	for (unsigned g = 0; g * 64 < f.slots; g++)
 		if (find_among(leaf, page, &f, &w, g * 64, match64(sph_leaf_print_at(leaf, g * 64), print) & sph_leaf_bits(leaf, g), place))
 			return 1;
@@ -219,12 +220,12 @@ static inline uint64_t free_in(const struct sph_node *leaf, size_t slots, unsign
 
 int sph_leaf_free_slot(const struct sph_node *leaf, size_t slots, uint64_t hash)
 {
-	unsigned home = home_of(hash, slots), near = home & ~(NEAR - 1), groups = (unsigned)(slots + 63) / 64, g = home / 64;
+	unsigned home = home_of(hash, slots), near = home & ~(SPH_NEAR - 1), groups = (unsigned)(slots + 63) / 64, g = home / 64;
 	uint64_t empty = free_in(leaf, slots, g) >> near % 64 & 0xffff;
 
 	if (empty) {
-		empty = (empty | empty << NEAR) >> home % NEAR;
-		return (int)(near + (home + (unsigned)__builtin_ctzll(empty)) % NEAR);
+		empty = (empty | empty << SPH_NEAR) >> home % SPH_NEAR;
+		return (int)(near + (home + (unsigned)__builtin_ctzll(empty)) % SPH_NEAR);
 	}
 	for (unsigned i = 0; i < groups; i++) {
 		empty = free_in(leaf, slots, (g + i) % groups);
@@ -260,7 +261,10 @@ void sph_leaf_put_entry(struct sph_node *leaf, size_t page, const struct sph_lea
 			uint64_t value)
 {
 	unsigned char *at = (unsigned char *)leaf + sph_leaf_keys(f->slots) + slot * f->width;
+	const unsigned near = home_of(hash, f->slots) / SPH_NEAR;
 
+	if (near != slot / SPH_NEAR)
+		__atomic_store_n(&leaf->n.spilled, (uint16_t)(leaf->n.spilled | 1U << near), __ATOMIC_RELAXED);
 	if (f->width == SPH_VARIES) {
 		put_record(leaf, page, f, slot, suffix);
 	} else {

@@ -31,9 +31,10 @@
 #include "tree.h"
 
 #define SPH_SLOTS 256U
+#define SPH_NEAR 16U                    /* slots whose fingerprints are compared at once */
 #define SPH_VARIES 0xffffU              /* width: keys differ in length, and stand in records */
 
-#define SPH_PREFIX_SHORT 30U
+#define SPH_PREFIX_SHORT 28U
 struct sph_m_node {
 	uint64_t word;
 	uint8_t level;                  /* 0: a leaf */
@@ -42,6 +43,7 @@ struct sph_m_node {
 	uint16_t count;                 /* inner: separators; leaf: slots there are */
 	uint16_t width;                 /* leaf: bytes of a key's room, or SPH_VARIES */
 	uint16_t heap;                  /* leaf: where the lowest record begins, from the end of the page */
+	uint16_t spilled;               /* leaf: a bit for each SPH_NEAR slots: keys that are best put there stand elsewhere */
 	unsigned char short_prefix[SPH_PREFIX_SHORT];
 };
 _Static_assert(sizeof(struct sph_m_node) == 48, "a node's own part of its page's header");
