@@ -92,19 +92,21 @@ static int make_inner(struct sph_change *c, unsigned level, const struct sph_ent
 /* The separator at the cut goes up. By bytes: separators differ much in length. */
 static int make_two_inner(struct sph_change *c, unsigned level, const struct sph_entry *children, unsigned count, int at_end, struct row *row)
 {
-	size_t all = inner_size(children, count), used = 0;
+	const size_t all = inner_size(children, count), common = sph_key_common(children[1].key, children[count - 1].key);
+	size_t used = 0;
 	unsigned cut = 2;
 	int error;
 
 	for (; cut < count - 2 && used < all / 2; cut++)
-		used += SPH_INNER_ENTRY + children[cut].key.size;
+		used += SPH_INNER_ENTRY + children[cut].key.size - common;
 	if (at_end)
 		cut = count - 2;
 	while (cut > 2 && !sph_change_fits(c, inner_size(children, cut), 100))
 		cut--;
-	/* A separator that breaks what the others begin with in common is the first or the last one, and stands alone
-	 * then. So this holds. */
-	if (!sph_change_fits(c, inner_size(children + cut, count - cut), 100))
+	while (cut < count - 2 && !sph_change_fits(c, inner_size(children + cut, count - cut), 100))
+		cut++;
+	/* The node was one page but for one separator, so half of it and that one fit into another. */
+	if (!sph_change_fits(c, inner_size(children, cut), 100) || !sph_change_fits(c, inner_size(children + cut, count - cut), 100))
 		return sas_service_fail(EUCLEAN, "the tree %p: %u separators of a node do not go into two", (void *)c->tree, count - 1);
 	row->count = 2;
 	row->separator = children[cut].key;

@@ -306,6 +306,8 @@ int sph_change_make_leaf(struct sph_change *c, const struct sph_entry *entries, 
 
 	if (!image)
 		return sph_change_no_memory();
+	if (!sph_change_fits(c, sph_leaf_size(entries, count, c->page), 100))
+		return sas_service_fail(EUCLEAN, "the tree %p: %u keys do not go into a leaf", (void *)c->tree, count);
 	sph_leaf_pack(image, c->page, entries, count);
 	sph_leaf_note_form(c->t, image);
 	return make_node(c, image, made);

@@ -48,7 +48,9 @@ static int look_from(struct sweep *s, const void *node)
 			return error;
 		found = is_on(&path, node, s->page);
 		more = path.depth > 2 ? sph_path_bound(&path, s->page, path.depth - 2, 1, s->next, &size) : 0;
-	} while (more < 0 || !sph_path_is_unchanged(&path));
+	} while (!sph_path_is_unchanged(&path));
+	if (more < 0)
+		return sph_path_is_broken(s->tree);
 	seen = s->from;
 	s->from = s->next;
 	s->next = seen;

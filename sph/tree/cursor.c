@@ -117,7 +117,7 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 {
 	const struct sph_step *s;
 	struct sph_path path;
-	int error;
+	int error, are;
 
 	do {
 		c->leaf = NULL;
@@ -128,7 +128,10 @@ static int load(const struct sas_look *l, struct sph_cursor *c, struct sph_key k
 			return -ENOENT;
 		s = &path.step[path.depth - 1];
 		sph_racy_copy(c->copy, s->node, c->page);
-	} while (!copy_bounds(c, &path) || !sph_path_is_unchanged(&path));
+		are = copy_bounds(c, &path);
+	} while (!sph_path_is_unchanged(&path));
+	if (!are)
+		return sph_path_is_broken(c->tree);
 	c->leaf = s->node;
 	c->word = s->word;
 	if (onwards)

@@ -178,7 +178,7 @@ uint64_t sph_inner_child(const struct sph_node *inner, size_t page, unsigned i)
 
 static size_t prefix_of(const struct sph_entry *separators, unsigned count)
 {
-	return count > 1 ? sph_key_common(separators[0].key, separators[count - 1].key) : 0;
+	return count > 1 ? sph_prefix_worth(sph_key_common(separators[0].key, separators[count - 1].key), count) : 0;
 }
 
 size_t sph_inner_size(const struct sph_entry *separators, unsigned count)

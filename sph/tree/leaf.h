@@ -33,7 +33,8 @@ static inline int sph_leaf_read_form(const struct sph_node *leaf, size_t page, s
 	f->slots = __atomic_load_n(&leaf->n.count, __ATOMIC_RELAXED);
 	f->width = __atomic_load_n(&leaf->n.width, __ATOMIC_RELAXED);
 	f->padded = __atomic_load_n(&leaf->n.padded, __ATOMIC_RELAXED);
-	return f->slots <= SPH_SLOTS && sph_leaf_bytes(f->slots, f->width, 0) + sph_prefix_far(f->prefix) <= page;
+	return f->slots <= SPH_SLOTS && sph_leaf_bytes(f->slots, f->width, 0) + sph_prefix_far(f->prefix) <= page &&
+	       (f->width == SPH_VARIES || f->prefix + f->width <= page / 4 + 1);
 }
 
 static inline uint64_t *sph_leaf_value_at(const struct sph_node *leaf, size_t page, unsigned slot)
@@ -78,7 +79,7 @@ static inline struct sph_key sph_leaf_suffix_at(const struct sph_node *leaf, siz
 	if (offset < SPH_RECORD_HEAD || offset > page - SPH_NODE_BODY)
 		return (struct sph_key){ NULL, 0 };
 	sph_racy_copy(&size, end - offset, sizeof size);
-	if (size > offset - SPH_RECORD_HEAD)
+	if (size > offset - SPH_RECORD_HEAD || f->prefix + size > page / 4)
 		return (struct sph_key){ NULL, 0 };
 	return (struct sph_key){ end - offset + SPH_RECORD_HEAD, size };
 }

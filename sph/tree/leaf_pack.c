@@ -31,12 +31,12 @@ static size_t plan(const struct sph_entry *entries, unsigned count, size_t page,
 	const struct sizes s = sizes_of(entries, count);
 	size_t records, needed, mean, far, room;
 
-	f->prefix = count > 1 ? sph_key_common(entries[0].key, entries[count - 1].key) : 0;
+	f->prefix = count > 1 ? sph_prefix_worth(sph_key_common(entries[0].key, entries[count - 1].key), count) : 0;
 	far = sph_prefix_far(f->prefix);
 	records = s.sum - count * f->prefix + count * SPH_RECORD_HEAD;
 	room = s.most - f->prefix + 1;
 	f->padded = s.least < s.most && room <= 255 && count * room * 100 <= (records + 2 * count) * PADDING &&
-		    sph_leaf_bytes(count, room, 0) + far <= page;
+		    sph_leaf_bytes(count, room, 0) + far <= page - 8;
 	f->width = !count ? SPH_VARIES : s.least == s.most ? s.most - f->prefix : f->padded ? room : SPH_VARIES;
 	needed = sph_leaf_bytes(count, f->width, records) + far;
 	mean = f->width != SPH_VARIES ? f->width : count ? records / count + 2 : 16;

@@ -249,6 +249,12 @@ static inline size_t sph_prefix_far(size_t size)
 {
 	return size > SPH_PREFIX_SHORT ? size : 0;
 }
+/* Of what so many keys begin with in common, as much as is worth it: a long prefix takes as much of the page as it saves, or else it is a
+ * short one. So whichever key is left out, the others take no more room than before. */
+static inline size_t sph_prefix_worth(size_t common, size_t count)
+{
+	return common > SPH_PREFIX_SHORT && (common - SPH_PREFIX_SHORT) * count < common ? SPH_PREFIX_SHORT : common;
+}
 /* The prefix's size as a reader may use it. */
 static inline size_t sph_node_prefix_size(const struct sph_node *node, size_t page)
 {
@@ -308,6 +314,7 @@ struct sph_key sph_inner_suffix(const struct sph_node *inner, size_t page, unsig
 /* So many separators, with so many bytes in all, of which all begin with so many in common. */
 static inline size_t sph_inner_bytes(unsigned count, size_t common, size_t sum)
 {
+	common = sph_prefix_worth(common, count);
 	return sph_inner_texts(count) + sph_prefix_far(common) + sum - count * common;
 }
 size_t sph_inner_size(const struct sph_entry *separators, unsigned count);
@@ -340,6 +347,8 @@ int sph_path_is_unchanged(const struct sph_path *path);
 /* The nearest separator above the way (`upper`), or below it, in the first `depth` nodes. 1; 0: there is none; -1: it
  * is torn. Racy. */
 int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size);
+/* -EUCLEAN: it is torn, and nobody has changed it meanwhile. */
+int sph_path_is_broken(const SASBlockHeader *tree);
 /* For who is in a use: what reaching a node needs. */
 static inline void sph_look_in(struct sas_look *l, const struct sas_use *u)
 {

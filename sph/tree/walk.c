@@ -112,6 +112,11 @@ int sph_path_is_unchanged(const struct sph_path *path)
 	return 1;
 }
 
+int sph_path_is_broken(const SASBlockHeader *tree)
+{
+	return sas_service_fail(EUCLEAN, "the tree %p: a separator is longer than a key", (const void *)tree);
+}
+
 int sph_path_bound(const struct sph_path *path, size_t page, unsigned depth, int upper, unsigned char *bytes, size_t *size)
 {
 	while (depth-- > 0) {
