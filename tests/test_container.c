@@ -243,6 +243,32 @@ START_TEST(waiter_that_dies_leaves_the_lock_of_its_namesake)
 }
 END_TEST
 
+/* A thread that dies while it finds the lock taken takes the number of its namesake for its own. Here the test does what the kernel does
+ * then. */
+START_TEST(holder_that_is_marked_as_dead_keeps_its_lock)
+{
+	struct sas_run_header *header = region->run->header;
+	int *word = &header->block_lock.__data.__lock;
+	pid_t holder, waiter;
+
+	help_gate_make(&gates.ready);
+	help_gate_make(&gates.go);
+	holder = help_fork(seize, NULL);
+	help_gate_await(&gates.ready);
+	waiter = help_fork(allocate_large, NULL);
+	help_gate_await(&gates.ready);
+	ck_assert_int_eq(until(is_waited_for(&header->block_lock), PATIENCE), 1);
+	__atomic_store_n(word, (int)FUTEX_OWNER_DIED, __ATOMIC_RELEASE);
+	ck_assert(!help_ended(waiter, 50));
+	ck_assert_uint_eq(header->block_dirty.word, 0);
+	help_gate_open(&gates.go);
+	help_done(holder);
+	help_done(waiter);
+	ck_assert_uint_eq(header->block_dirty.word, 0);
+	help_succeeds(SASBlockAlloc(HELP_SEGMENT) != NULL);
+}
+END_TEST
+
 /* --- all at once */
 
 static void work(void *arg)
@@ -412,6 +438,7 @@ int main(void)
 	tcase_add_test(c, processes_of_the_same_number_are_told_apart);
 	tcase_add_test(c, holder_of_the_block_lock_dies_in_another_namespace);
 	tcase_add_test(c, waiter_that_dies_leaves_the_lock_of_its_namesake);
+	tcase_add_test(c, holder_that_is_marked_as_dead_keeps_its_lock);
 	tcase_add_test(c, namespaces_go_on_while_processes_are_killed);
 	tcase_add_test(c, number_of_the_dead_used_again_hides_no_death);
 	tcase_add_test(c, exec_in_a_thread_that_holds_locks_gives_them_up);

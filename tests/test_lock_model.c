@@ -212,7 +212,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, second_begin, second_end);
 	tcase_add_test(tc, one_thread_alone);
-	tcase_add_test(tc, beside_another_process);
+	help_add_death(tc, beside_another_process);
 #ifndef __SANITIZE_THREAD__
 	tcase_add_test(tc, beside_a_signal_handler);
 #endif

@@ -11,12 +11,33 @@
 #include "region/runtime.h"
 #include "sasregion.h"
 
-/* Who changes something under the lock: a thread slot, and which life of it. -1 or no slots: nobody. */
+/* Who changes something under the lock: a thread slot, and which life of it. -1: nobody. */
 static void set_owner(struct sas_run_header *h, const struct sas_run_thread *threads, int slot)
 {
-	uint64_t owner = threads && slot >= 0 ? (uint64_t)threads[slot].lives << 32 | (uint32_t)(slot + 1) : 0;
+	uint64_t owner = slot >= 0 ? (uint64_t)threads[slot].lives << 32 | (uint32_t)(slot + 1) : 0;
 
 	sas_store_release_u64(&h->block_owner, owner);
+}
+
+/* After the lock was given back: before, a mark of death would count. Nobody else's. */
+static void clear_owner(struct sas_run_header *h, uint64_t owner)
+{
+	__atomic_compare_exchange_n(&h->block_owner.word, &owner, 0, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Whoever the lock was last given to lives: it holds it, or is about to say that it does not any more. */
+static int owner_lives(void *arg)
+{
+	const struct sas_region *r = arg;
+	const struct sas_run_header *h = r->run->header;
+	uint64_t owner = sas_load_acquire_u64(&h->block_owner), number = (owner & 0xffffffffU) - 1;
+	const struct sas_run_thread *slot;
+
+	if (owner == 0 || number >= sas_load_acquire_u32(&h->thread_top))
+		return 0;
+	slot = &r->run->threads[number];
+	return sas_load_acquire_u32(&slot->state) == SAS_RUN_USED && slot->lives == (uint32_t)(owner >> 32) &&
+	       !sas_load_acquire_u32(&slot->ended) && sas_run_is_held(&slot->life);
 }
 
 /* A recoverer that dies has no owner: the first one's stays. */
@@ -32,22 +53,24 @@ static void mark_dirty(struct sas_run_header *h)
 
 void sas_block_release_seized(struct sas_thread *t)
 {
-	struct sas_run *run = t->seized;
+	struct sas_run_header *h = t->seized->header;
+	uint64_t owner = sas_load_acquire_u64(&h->block_owner);
 
 	t->seized = NULL;
 	t->seizes = 0;
-	sas_store_release_u32(&run->header->seized, 0);
-	set_owner(run->header, NULL, 0);
-	sas_run_unlock(&run->header->block_lock);
+	sas_store_release_u32(&h->seized, 0);
+	sas_run_unlock(&h->block_lock);
+	clear_owner(h, owner);
 }
 
 int sas_block_lock_raw(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
+	const struct sas_run_holder holder = { owner_lives, r };
 	int died, error;
 
 	sas_rank_take(SAS_RANK_BLOCK);
-	error = sas_run_lock(&h->block_lock, &died);
+	error = sas_run_lock_of(&h->block_lock, &holder, &died);
 	if (error)
 		sas_rank_give(SAS_RANK_BLOCK);
 	if (error)
@@ -60,7 +83,8 @@ int sas_block_lock_raw(struct sas_region *r)
 int sas_block_trylock_raw(struct sas_region *r)
 {
 	struct sas_run_header *h = r->run->header;
-	int died, error = sas_run_trylock(&h->block_lock, &died);
+	const struct sas_run_holder holder = { owner_lives, r };
+	int died, error = sas_run_trylock_of(&h->block_lock, &holder, &died);
 
 	if (died)
 		mark_dirty(h);
@@ -73,6 +97,15 @@ void sas_block_unlock_raw(struct sas_region *r)
 {
 	sas_run_unlock(&r->run->header->block_lock);
 	sas_rank_give(SAS_RANK_BLOCK);
+}
+
+static void give_back(struct sas_region *r)
+{
+	struct sas_run_header *h = r->run->header;
+	uint64_t owner = sas_load_acquire_u64(&h->block_owner);
+
+	sas_block_unlock_raw(r);
+	clear_owner(h, owner);
 }
 
 int sas_block_lock_unseized(struct sas_region *r, int slot)
@@ -94,8 +127,7 @@ int sas_block_lock_unseized(struct sas_region *r, int slot)
 
 void sas_block_unlock_unseized(struct sas_region *r)
 {
-	set_owner(r->run->header, NULL, 0);
-	sas_block_unlock_raw(r);
+	give_back(r);
 }
 
 /* A holder that died is recovered first, under the locks in their order: recover is sas_recover, or its form
@@ -138,6 +170,5 @@ void sas_block_unlock(struct sas_region *r, struct sas_thread *t)
 {
 	if (sas_has_seized(t, r))
 		return;
-	set_owner(r->run->header, NULL, 0);
-	sas_block_unlock_raw(r);
+	give_back(r);
 }

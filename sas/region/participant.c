@@ -259,6 +259,7 @@ static int register_thread(struct sas_region *r, struct sas_thread *t)
 	slot->token = r->token;
 	sas_m_store_relaxed_u32(&slot->lives, slot->lives + 1);
 	sas_m_store_relaxed_u64(&slot->ticket, 0);
+	sas_store_relaxed_u32(&slot->ended, 0);
 	/* Publish: from here on the log is ours, and our death is noticed. Pairs with sas_recover_locked(). */
 	sas_store_release_u32(&slot->state, SAS_RUN_USED);
 	sas_fetch_add_seq_cst_u32(&r->run->references, 1);

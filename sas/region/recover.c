@@ -98,6 +98,7 @@ static int try_slot(struct sas_region *r, uint32_t number)
 		return 0;
 	if (error)
 		return sas_fail(-error, "%s: thread slot %u cannot be taken over: %s", r->path, number, strerror(-error));
+	sas_store_release_u32(&slot->ended, 1);
 	error = sas_load_acquire_u32(&slot->state) == SAS_RUN_USED ? recover_slot(r, number) : sas_lease_recover(r, number);
 	sas_run_unlock(&slot->life);
 	return error < 0 ? error : used;

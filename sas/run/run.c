@@ -27,7 +27,7 @@ uint64_t sas_run_layout(void)
 	struct { uint64_t version, mutex, thread, header; char libc[32]; } key;
 
 	memset(&key, 0, sizeof key);
-	key.version = 2;        /* of what the sizes do not tell */
+	key.version = 3;        /* of what the sizes do not tell */
 	key.mutex = sizeof(pthread_mutex_t);
 	key.thread = sizeof(struct sas_run_thread);
 	key.header = sizeof(struct sas_run_header);
@@ -54,7 +54,9 @@ int sas_run_make_lock(pthread_mutex_t *lock)
 /*
  * When a thread dies, the kernel marks the locks in its list, and the one that it was just taking or giving back, if the word has
  * its number: which may be that of a living holder in another pid namespace. (Each container has a process 1.) So who finds a lock
- * held does not call pthread_mutex_..., but waits for the word to change; and who gives it back wakes others afterwards.
+ * held does not call pthread_mutex_..., but waits for the word to change; and who gives it back wakes others afterwards. What is left is
+ * a thread that is killed while pthread_mutex_trylock() finds that somebody was faster: where it can be known that the holder lives, nobody
+ * takes a lock that is marked so, and the holder puts its number back before it gives the lock back.
  */
 static uint32_t *word_of(const pthread_mutex_t *lock)
 {
@@ -68,9 +70,14 @@ int sas_run_is_held(const pthread_mutex_t *lock)
 	return (word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED);
 }
 
-int sas_run_trylock(pthread_mutex_t *lock, int *died)
+static int is_marked_by_mistake(const pthread_mutex_t *lock, const struct sas_run_holder *holder)
 {
-	int error = sas_run_is_held(lock) ? EBUSY : pthread_mutex_trylock(lock);
+	return (__atomic_load_n(word_of(lock), __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) && holder->lives(holder->arg);
+}
+
+int sas_run_trylock_of(pthread_mutex_t *lock, const struct sas_run_holder *holder, int *died)
+{
+	int error = sas_run_is_held(lock) || is_marked_by_mistake(lock, holder) ? EBUSY : pthread_mutex_trylock(lock);
 
 	*died = error == EOWNERDEAD;
 	return *died ? -pthread_mutex_consistent(lock) : -error;
@@ -81,37 +88,62 @@ int sas_run_trylock(pthread_mutex_t *lock, int *died)
  * that; then the next give-back wakes nobody. So each waiter looks again every few milliseconds.
  */
 #define LOOK_AGAIN_NS 5000000
+#define LOOK_AT_MARK_NS 200000          /* a dead thread's mutexes are marked one after the other */
 
-static void wait_for(const pthread_mutex_t *lock)
+static void wait_for(const pthread_mutex_t *lock, const struct sas_run_holder *holder)
 {
 	uint32_t *word = word_of(lock), seen = __atomic_load_n(word, __ATOMIC_RELAXED), marked = seen | FUTEX_WAITERS;
 
+	if (is_marked_by_mistake(lock, holder))
+		sas_port->futex_wait(word, seen, LOOK_AT_MARK_NS);
 	if (!(seen & FUTEX_TID_MASK) || (seen & FUTEX_OWNER_DIED))
 		return;
 	if (seen == marked || __atomic_compare_exchange_n(word, &seen, marked, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		sas_port->futex_wait(word, marked, LOOK_AGAIN_NS);
 }
 
-int sas_run_lock(pthread_mutex_t *lock, int *died)
+int sas_run_lock_of(pthread_mutex_t *lock, const struct sas_run_holder *holder, int *died)
 {
-	int error = sas_run_trylock(lock, died), waited = error == -EBUSY;
+	int error = sas_run_trylock_of(lock, holder, died), waited = error == -EBUSY;
 
 	while (error == -EBUSY) {
-		wait_for(lock);
-		error = sas_run_trylock(lock, died);
+		wait_for(lock, holder);
+		error = sas_run_trylock_of(lock, holder, died);
 	}
 	if (!error && waited)   /* others may wait as well */
 		__atomic_fetch_or(word_of(lock), FUTEX_WAITERS, __ATOMIC_RELAXED);
 	return error;
 }
 
+static int nobody_knows(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static const struct sas_run_holder unknown = { nobody_knows, NULL };
+
+int sas_run_lock(pthread_mutex_t *lock, int *died)
+{
+	return sas_run_lock_of(lock, &unknown, died);
+}
+
+int sas_run_trylock(pthread_mutex_t *lock, int *died)
+{
+	return sas_run_trylock_of(lock, &unknown, died);
+}
+
 void sas_run_unlock(pthread_mutex_t *lock)
 {
-	uint32_t *word = word_of(lock);
-	int waited = (__atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_WAITERS) != 0;
+	uint32_t *word = word_of(lock), seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+	int waited = (seen & FUTEX_WAITERS) != 0;
 
 	if (waited)
 		__atomic_fetch_and(word, ~(uint32_t)FUTEX_WAITERS, __ATOMIC_RELAXED);
+	seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+	while ((seen & FUTEX_OWNER_DIED) &&
+	       !__atomic_compare_exchange_n(word, &seen, (seen & FUTEX_WAITERS) | (uint32_t)lock->__data.__owner, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		continue;
 	pthread_mutex_unlock(lock);
 	if (waited)
 		sas_port->futex_wake(word, 1);

@@ -113,7 +113,8 @@ struct sas_run_thread {
 	uint32_t lives;                 /* counts the threads that have had this slot */
 	sas_u32_t lock_saved;           /* hold.h: evidence, by whoever changes a lock's word next */
 	uint64_t ticket;                /* of this life, for ever: owner.c; 0: it only reads */
-	uint8_t reserved_1[24];
+	sas_u32_t ended;                /* whoever holds `life`, it is not the thread: it has died */
+	uint8_t reserved_1[20];
 	sas_u64_t lock_pending __attribute__((aligned(64)));    /* hold.h */
 	sas_u64_t epoch;                /* epoch.h: 0 outside critical sections */
 	sas_u64_t epoch_calls, epoch_bytes;     /* deferred calls that it holds back */
@@ -211,6 +212,14 @@ int sas_run_make_lock(pthread_mutex_t *lock);
 int sas_run_lock(pthread_mutex_t *lock, int *died);
 /* -EBUSY: somebody holds it. Life mutexes as well. */
 int sas_run_trylock(pthread_mutex_t *lock, int *died);
+/* The same where somebody can say whether the holder that is marked as dead lives: then the mark is a mistake (run.c), and the lock is
+ * held. */
+struct sas_run_holder {
+	int (*lives)(void *arg);
+	void *arg;
+};
+int sas_run_lock_of(pthread_mutex_t *lock, const struct sas_run_holder *holder, int *died);
+int sas_run_trylock_of(pthread_mutex_t *lock, const struct sas_run_holder *holder, int *died);
 void sas_run_unlock(pthread_mutex_t *lock);
 /* Does a living thread hold it? By its first word, the futex, which the kernel marks when the owner dies. */
 int sas_run_is_held(const pthread_mutex_t *lock);
