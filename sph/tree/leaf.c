@@ -238,11 +238,13 @@ int sph_leaf_free_slot(const struct sph_node *leaf, size_t slots, uint64_t hash)
 int sph_leaf_room(const struct sph_node *leaf, size_t page, struct sph_key key, uint64_t hash)
 {
 	struct sph_leaf_form f;
+	size_t heap;
 
 	if (!sph_leaf_read_form(leaf, page, &f) || !f.slots || !sph_leaf_takes(&f, key.size) ||
 	    !sph_racy_same(key.bytes, sph_node_prefix(leaf, page, f.prefix), f.prefix))
 		return -1;
-	if (f.width == SPH_VARIES && leaf->n.heap + key.size - f.prefix + SPH_RECORD_HEAD > page - sph_leaf_keys(f.slots) - 2 * f.slots)
+	heap = __atomic_load_n(&leaf->n.heap, __ATOMIC_RELAXED);
+	if (f.width == SPH_VARIES && heap + key.size - f.prefix + SPH_RECORD_HEAD > page - sph_leaf_keys(f.slots) - 2 * f.slots)
 		return -1;
 	return sph_leaf_free_slot(leaf, f.slots, hash);
 }
