@@ -19,7 +19,8 @@ static void set_owner(struct sas_run_header *h, const struct sas_run_thread *thr
 	sas_store_release_u64(&h->block_owner, owner);
 }
 
-/* After the lock was given back: before, a mark of death would count. Nobody else's. */
+/* After the lock was given back: before, a mark of death would count. Not what the next holder has stored. Dead before this, the name stays of
+ * who holds nothing: it does not live, and recovery finds its slot free, or in another life. */
 static void clear_owner(struct sas_run_header *h, uint64_t owner)
 {
 	__atomic_compare_exchange_n(&h->block_owner.word, &owner, 0, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
@@ -99,15 +100,6 @@ void sas_block_unlock_raw(struct sas_region *r)
 	sas_rank_give(SAS_RANK_BLOCK);
 }
 
-static void give_back(struct sas_region *r)
-{
-	struct sas_run_header *h = r->run->header;
-	uint64_t owner = sas_load_acquire_u64(&h->block_owner);
-
-	sas_block_unlock_raw(r);
-	clear_owner(h, owner);
-}
-
 int sas_block_lock_unseized(struct sas_region *r, int slot)
 {
 	struct sas_run_header *h = r->run->header;
@@ -127,7 +119,11 @@ int sas_block_lock_unseized(struct sas_region *r, int slot)
 
 void sas_block_unlock_unseized(struct sas_region *r)
 {
-	give_back(r);
+	struct sas_run_header *h = r->run->header;
+	uint64_t owner = sas_load_acquire_u64(&h->block_owner);
+
+	sas_block_unlock_raw(r);
+	clear_owner(h, owner);
 }
 
 /* A holder that died is recovered first, under the locks in their order: recover is sas_recover, or its form
@@ -170,5 +166,5 @@ void sas_block_unlock(struct sas_region *r, struct sas_thread *t)
 {
 	if (sas_has_seized(t, r))
 		return;
-	give_back(r);
+	sas_block_unlock_unseized(r);
 }

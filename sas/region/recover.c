@@ -104,8 +104,6 @@ static int try_slot(struct sas_region *r, uint32_t number)
 	return error < 0 ? error : used;
 }
 
-#define END_NS 10000000000U     /* a dying thread has been seen to take a second, where twenty others wanted its processor */
-
 /*
  * A holder of block_lock died. The kernel marks a dead thread's mutexes one after the other, block_lock before
  * the older life mutex, so the mark on that may be on its way: wait for it.
@@ -124,7 +122,7 @@ static int await_holder(struct sas_region *r)
 	/* Somebody may have recovered it already, by its life mutex, and another thread have its slot. */
 	if (sas_load_acquire_u32(&slot->state) != SAS_RUN_USED || slot->lives != (uint32_t)(owner >> 32))
 		return 0;
-	until = sas_port->now_ns() + END_NS;
+	until = sas_port->now_ns() + 1000000000U;
 	while ((error = sas_run_trylock(&slot->life, &died)) == -EBUSY && sas_port->now_ns() < until)
 		sched_yield();
 	if (error)

@@ -59,7 +59,7 @@ struct sas_run_header {
 	pthread_mutex_t grow_lock __attribute__((aligned(64)));
 	pthread_mutex_t sync_lock __attribute__((aligned(64)));         /* persist.h */
 	pthread_mutex_t block_lock __attribute__((aligned(64)));
-	sas_u64_t block_owner;          /* the holder: its slot's lives << 32 | slot + 1; 0: it changes nothing */
+	sas_u64_t block_owner;          /* the holder, or who has just given it back: its slot's lives << 32 | slot + 1; 0: it changes nothing */
 	sas_u64_t dirty_owner;          /* the holder that died */
 	sas_u32_t taken;                /* chunks taken since space was last returned */
 	sas_u32_t block_dirty;          /* a holder of block_lock died: recover before the index is used */
