@@ -244,7 +244,7 @@ void sph_pages_give(SASBlockHeader *main, void *page)
 	uint32_t i = (uint32_t)((size_t)((char *)page - (char *)block - p->first) / p->page_size);
 	uint32_t group = i >> sph_pages_hint_shift(p);
 
-	/* By words: a reader of a tree may look at the first one. */
+	/* By words: who reads beside others, a cursor or who frees the page too, may be copying them. */
 	for (unsigned w = 0; w < sizeof(SASBlockHeader) / sizeof(uint64_t); w++)
 		sph_store_relaxed((uint64_t *)page + w, 0);
 	/* Publish: before this store the page is ours, or, when we die, sph_pages_reclaim() finds it. Pairs with look_in_group(). */
