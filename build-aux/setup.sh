@@ -44,6 +44,7 @@ command groff groff option
 command getfattr attr option
 command mandoc mandoc option
 command valgrind valgrind option
+header valgrind/memcheck.h valgrind option
 command cmake cmake option
 command clang clang option
 command xz xz-utils build
