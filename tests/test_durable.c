@@ -246,7 +246,8 @@ END_TEST
 
 START_TEST(dropped_pages_keep_their_bytes)
 {
-	unsigned char *block = take(2 * HELP_SEGMENT), local[4096];
+	static unsigned char own[4096];
+	unsigned char *block = take(2 * HELP_SEGMENT);
 
 	help_map(block, 2 * HELP_SEGMENT);
 	memset(block, 7, 2 * HELP_SEGMENT);
@@ -257,9 +258,9 @@ START_TEST(dropped_pages_keep_their_bytes)
 	SASMemBring(block, 2 * HELP_SEGMENT, SAS_ASYNC);
 	help_succeeds(sasMsyncSequential(block, 4096) == 0);
 	help_succeeds(sasMsyncRandom(block, 4096) == 0);
-	memset(local, 9, sizeof local);
-	help_succeeds(sasMsyncPurge(local, sizeof local, SAS_ASYNC) == 0);
-	ck_assert_int_eq(load_byte(local), 9);
+	memset(own, 9, sizeof own);
+	help_succeeds(sasMsyncPurge(own, sizeof own, SAS_ASYNC) == 0);
+	ck_assert_int_eq(load_byte(own), 9);
 }
 END_TEST
 

@@ -233,9 +233,9 @@ static void send_with_value(void *arg)
 	help_handle(SIGSEGV, note_sent, 0);
 	region_join(0);
 	must(sigqueue(getpid(), SIGSEGV, v) == 0);
-	must(sent_code == SI_QUEUE && sent_pid == getpid() && sent_value == 4711);
+	must(until(sent_code == SI_QUEUE, PATIENCE) && sent_pid == getpid() && sent_value == 4711);
 	must(kill(getpid(), SIGSEGV) == 0);
-	must(sent_code == SI_USER);
+	must(until(sent_code == SI_USER, PATIENCE));
 	must(load_byte(at[0]) == value(0));
 }
 
@@ -489,6 +489,7 @@ int main(void)
 	tcase_add_test(c, sigbus_of_truncated_file_is_counted_and_chained);
 	tcase_add_test(c, handle_fault_in_own_handler_maps);
 	tcase_add_test(c, handle_fault_of_what_is_not_ours_gives_0);
-	tcase_add_test(c, leave_while_others_touch_ends);
+	if (!help_valgrind())   /* touching what has been left is an error */
+		tcase_add_test(c, leave_while_others_touch_ends);
 	return help_main(suite);
 }

@@ -279,7 +279,7 @@ END_TEST
 /* In a child: the directory is one of huge pages from now on. 0: it cannot be. */
 static int mount_huge(const char *directory, const char *options)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("sastest", directory, "hugetlbfs", 0, options) == 0;
 }
 

@@ -75,8 +75,8 @@ static int is_there(void)
 
 int main(void)
 {
-	Suite *suite = suite_create("pmem");
-	TCase *c = help_case(suite, "pmem");
+	Suite *suite;
+	TCase *c;
 
 	if (getenv("SAS_TEST_PMEM"))
 		setenv("TMPDIR", getenv("SAS_TEST_PMEM"), 1);
@@ -84,6 +84,8 @@ int main(void)
 		printf("skipped: %s; SAS_TEST_PMEM names a directory on persistent memory\n", SASLastErrorMessage());
 		return 77;
 	}
+	suite = suite_create("pmem");
+	c = help_case(suite, "pmem");
 	tcase_add_checked_fixture(c, store_begin, region_end);
 	tcase_add_test(c, region_on_persistent_memory_survives);
 	return help_main(suite);

@@ -20,6 +20,7 @@ static void begin(size_t size, size_t page)
 {
 	t.tree = aligned_alloc(size, size);
 	ck_assert_ptr_nonnull(t.tree);
+	memset(t.tree, 0xa5, size);
 	ck_assert_int_eq(sph_tree_format(t.tree, size, page, 0, SAS_RUNTIME_INDEX, SAS_RUNTIME_INDEXNODE, 0), 0);
 	ck_assert_int_eq(sas_use_begin(&t.use, t.tree, SAS_USE_UPDATE), 0);
 	t.keys = 0;
