@@ -146,6 +146,15 @@ count() {	# passed failed skipped
 	skipped=$((skipped + $3))
 }
 
+# The tests that took longest, where the file system knows when their logs were begun.
+say_slowest() {	# directory
+	find "$1/tests" -name '*.trs' | while read -r trs; do
+		log=${trs%.trs}.log
+		began=$(stat -c %W "$log" 2> /dev/null) && test "$began" -gt 0 &&
+			printf '%d %s\n' "$(($(stat -c %Y "$trs") - began))" "${log##*/}"
+	done | sort -rn | head -n 8 | sed 's/\([0-9]*\) \(.*\)\.log/\2 \1 s,/' | tr '\n' ' ' | sed 's/^/== slowest: /; s/, $/\n/'
+}
+
 # make check in a directory, and add its totals. Arguments go to make.
 check_build() {	# directory [make arguments]
 	build=$1
@@ -159,6 +168,7 @@ check_build() {	# directory [make arguments]
 		return 1
 	fi
 	total() { sed -n "s/^# $1: *//p" "$build/test-suite.log" | head -n 1; }
+	say_slowest "$build"
 	bad=$(($(total FAIL) + $(total XPASS) + $(total ERROR)))
 	test "$status" = 0 || test "$bad" != 0 || bad=1
 	count $(($(total PASS) + $(total XFAIL))) "$bad" "$(total SKIP)"
