@@ -281,7 +281,7 @@ static void sort_from(struct order *o, uint64_t *words, unsigned count, size_t d
 	for (unsigned i = 0; i < count; i++)
 		o->other[i] = ((o->other[i] - base) << shift & ~SLOT_MASK) | (words[i] & SLOT_MASK);
 	sort(o->other, words, count);
-	if (is_short(&o->f) && shift >= SLOT_BITS)
+	if (is_short(&o->f) && 8 * o->f.width + SLOT_BITS <= 64 + shift)
 		return;                 /* all of their bits have been compared */
 	/* Those that are alike in all but the last of the bytes, or, where a carry may have come into these, in most. There are fewer
 	 * of them each time, so this ends. */
