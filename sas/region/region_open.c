@@ -21,8 +21,7 @@
 #ifdef HAVE_VALGRIND_MEMCHECK_H
 #include <valgrind/memcheck.h>
 #else
-#define VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE(address, size) 0
-#define VALGRIND_ENABLE_ADDR_ERROR_REPORTING_IN_RANGE(address, size) 0
+#define VALGRIND_MAKE_MEM_DEFINED(address, size) 0
 #endif
 #include "media/anchor.h"
 #include "epoch/epoch_defer.h"
@@ -107,7 +106,7 @@ static int reserve(struct sas_region *r)
 	r->memory = r->reserved ? (uintptr_t)p : r->base;
 	if (!r->reserved)
 		return 0;
-	(void)VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE(p, size);  /* a first touch is for the fault handler */
+	(void)VALGRIND_MAKE_MEM_DEFINED(p, size);       /* a first touch is for the fault handler, and no error to report */
 	sas_port->madvise(p, size, MADV_DONTDUMP);
 	/* After mlockall(MCL_FUTURE) it would count as locked; what is mapped over it is locked all the same. */
 	sas_port->munlock(p, size);
@@ -117,7 +116,6 @@ static int reserve(struct sas_region *r)
 static void unmap_all(struct sas_region *r)
 {
 	if (r->reserved) {
-		(void)VALGRIND_ENABLE_ADDR_ERROR_REPORTING_IN_RANGE(r->memory, r->end - r->base);
 		sas_port->munmap((void *)r->memory, r->end - r->base);
 	} else {
 		for (uint64_t n = 0; r->mapped && n < r->segments; n++)
