@@ -318,7 +318,7 @@ END_TEST
 /* malloc'ed memory: no region, no expansions; near calls where the program has named the range. */
 START_TEST(heaps_live_outside_regions)
 {
-	char *memory = memset(aligned_alloc(HEAP, HEAP), 0xa5, HEAP), *odd = (char *)malloc(HEAP + 16) + 16;
+	char *memory = memset(aligned_alloc(HEAP, HEAP), 0xa5, HEAP), *odd = (char *)calloc(1, HEAP + 16) + 16;
 	SASCompoundHeap_t heap = SASCompoundHeapInit(memory, HEAP, PAGE, 1);
 
 	ck_assert_ptr_eq(heap, memory);
