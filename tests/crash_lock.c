@@ -27,6 +27,7 @@
 #include <unistd.h>
 #include "crash/scene.h"
 #include "crash/store.h"
+#include "crash/trace.h"
 #include "crash/watch.h"
 #include "sas/lock/lock.h"
 #include "saslock.h"
@@ -38,6 +39,7 @@
 #define ADDRESSES 20U
 #define POINTS 8192U
 #define FULL 12U                /* locks of a chain that does not grow */
+#define FAR 2000U               /* steps that take longer than to go by a trace */
 #define PATIENCE 3000           /* seconds for an operation */
 
 enum where {
@@ -469,20 +471,32 @@ static void kill_and_judge(const struct lock_op *op, struct watch *w, struct fig
 	judge(op, wrote);
 }
 
-/* Killed after so many steps. 0: it was at the end before. */
-static int kill_at(const struct lock_op *op, uint64_t steps, struct figures *f)
+/* Killed after so many steps; by the trace if there is one. 0: it went another way, and was at the end before. */
+static int kill_once(const struct lock_op *op, uint64_t steps, const struct trace *trace, struct figures *f)
 {
-	enum watch_event event;
 	struct watch w;
+	int there = 1;
 
 	prepare(op);
 	if (start(op, &w) != 0)
 		scene_fail(scene, "the process did not come to the operation");
 	if (op->awaited)
 		let_wait();
-	event = watch_skip(&w, steps);
+	if (trace)
+		there = trace_go(trace, &w, steps);
+	else
+		watch_skip(&w, steps);
 	kill_and_judge(op, &w, f, (int)(steps + fresh) & 1);
-	return event == WATCH_STEP;
+	return there;
+}
+
+static struct trace way;        /* of an operation that is no recovery */
+
+/* Where it is short, operations go more ways than one, by who had the lock last; steps find all of them. */
+static void kill_at(const struct lock_op *op, uint64_t steps, struct figures *f)
+{
+	if (steps <= FAR || !kill_once(op, steps, &way, f))
+		kill_once(op, steps, NULL, f);
 }
 
 /* The one that is to recover has joined before: a join recovers as well. */
@@ -525,9 +539,12 @@ static unsigned find_points(const struct lock_op *op, struct watch *w, uint64_t 
 	unsigned count = 0;
 
 	watch_range(w, low, high);
-	while ((event = watch_step(w)) != WATCH_STOPPED && event != WATCH_GONE)
+	trace_begin(&way);
+	while ((event = watch_step(w)) != WATCH_STOPPED && event != WATCH_GONE) {
+		trace_note(&way, w);
 		if (event == WATCH_STORE && w->changed && count < POINTS)
 			points[count++] = w->steps;
+	}
 	*steps = w->steps;
 	if (event == WATCH_GONE)
 		scene_fail(scene, "the process ended inside the operation");

@@ -127,25 +127,6 @@ static void judge_kill(struct stepping *t, const char *work, uint64_t step, unsi
 	t->result.survived += is_second(t, kind) ? 2 : 1;
 }
 
-/* As the steps of the images went: to the instruction that came after so many, the so manieth time that it does; the iterations of a `rep`
- * instruction are steps, but it is met once. 0: beside others it goes another way, and has come to its end. */
-static int go_by_trace(struct stepping *t, struct watch *w, uint64_t step)
-{
-	const uintptr_t *trace = t->trace;
-	uint64_t from = step < t->trace_count ? step : t->trace_count - 1, times = 0;
-	int there = 0;
-	enum watch_event event;
-
-	while (from > 0 && trace[from - 1] == trace[from])
-		from--;
-	for (uint64_t i = 0; i <= from; i++)
-		times += trace[i] == trace[from] && (i == 0 || trace[i - 1] != trace[i]);
-	event = watch_reach(w, trace[from], times, &there);
-	if (event == WATCH_STEP)
-		watch_skip(w, there ? step - from : step);
-	return event == WATCH_STEP;
-}
-
 /* Behind one of the stores and calls, every other time right behind it. */
 static void go_by_events(struct stepping *t, struct watch *w, unsigned n)
 {
@@ -183,7 +164,7 @@ static int kill_once(struct stepping *t, uint64_t step, unsigned kind, enum way 
 	if (way == BY_EVENTS)
 		go_by_events(t, &w, kind);
 	else if (way == BY_TRACE)
-		reached = go_by_trace(t, &w, step);
+		reached = trace_go(&t->trace, &w, step);
 	else
 		watch_skip(&w, step);
 	t->result.kills++;
@@ -200,7 +181,7 @@ static void kill_at(struct stepping *t, uint64_t step, unsigned kind)
 {
 	if (t->size.quick)
 		kill_once(t, 0, kind, BY_EVENTS);
-	else if (t->trace_count == 0 || !kill_once(t, step, kind, BY_TRACE))
+	else if (t->trace.count == 0 || !kill_once(t, step, kind, BY_TRACE))
 		kill_once(t, step, kind, BY_STEPS);
 }
 

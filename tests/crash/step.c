@@ -254,17 +254,6 @@ static void end_images(struct stepping *t, struct watch *w, enum watch_event eve
 	watch_kill(w);
 }
 
-static void note_step(struct stepping *t, uintptr_t instruction)
-{
-	if (t->trace_count == t->trace_room) {
-		t->trace_room = t->trace_room ? 2 * t->trace_room : 4096;
-		t->trace = realloc(t->trace, t->trace_room * sizeof *t->trace);
-		if (!t->trace)
-			store_give_up("no memory for", "a trace");
-	}
-	t->trace[t->trace_count++] = instruction;
-}
-
 static void step_through(struct stepping *t, struct watch *w, const char *work)
 {
 	struct run run = { 0, 0 };
@@ -276,8 +265,8 @@ static void step_through(struct stepping *t, struct watch *w, const char *work)
 		event = watch_step(w);
 		if (event == WATCH_STOPPED || event == WATCH_GONE)
 			break;
-		if (!t->size.quick && w->steps > t->trace_count)
-			note_step(t, w->instruction);
+		if (!t->size.quick)
+			trace_note(&t->trace, w);
 		if (!is_change(t, w, event))
 			continue;
 		if (t->point_count < STEP_POINTS)
@@ -293,7 +282,7 @@ static void step_images(struct stepping *t)
 	char work[PATH_MAX];
 	struct watch w;
 
-	t->trace_count = 0;
+	trace_begin(&t->trace);
 	step_work_copy(work);
 	if (step_start(t, &w, work) == 0)
 		step_through(t, &w, work);
@@ -362,6 +351,5 @@ void step_operation(struct stepping *t)
 		if (!(t->op->flags & OP_ALONE))
 			step_kills(t);
 	}
-	free(t->trace);
-	t->trace = NULL;
+	trace_free(&t->trace);
 }

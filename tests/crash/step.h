@@ -15,6 +15,7 @@
 #define CRASH_STEP_H
 
 #include "ops.h"
+#include "trace.h"
 #include "watch.h"
 
 #define STEP_POINTS 65536
@@ -43,8 +44,7 @@ struct stepping {
 	struct step_result result;
 	uint64_t points[STEP_POINTS];   /* steps after which something had changed */
 	size_t point_count;
-	uintptr_t *trace;               /* the instructions, one of each step; malloc'd */
-	size_t trace_count, trace_room;
+	struct trace trace;             /* empty where quick */
 	uint64_t events;                /* where quick: stores and calls that were met */
 	unsigned random, seed;
 	unsigned told;                  /* failures printed */
