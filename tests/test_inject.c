@@ -250,11 +250,11 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 	munmap(shared, 4096);
 }
 
-/* Each call with each error, once and from there on. Smaller tests take of the normal size the first call of each, and of
- * others one in so many; the smallest one in so many of all, others in each run. */
+/* Each call with each error, once and from there on. The normal size takes the first call of each, and of the others one in so many;
+ * the smallest one in so many of all, others in each run. */
 static int is_chosen(const struct run *r, int kind, int kinds)
 {
-	long turn = r->index + kind + r->step + (long)(r->seed % 1000), one_in = help_size(10, r->durability ? 3 : 1, 0) * kinds;
+	long turn = r->index + kind + r->step + (long)(r->seed % 1000), one_in = help_size(10, r->durability ? 6 : 2, 0) * kinds;
 
 	if (help_size(0, r->index == 0, 1))
 		return 1;
@@ -320,7 +320,7 @@ static unsigned run_entry(struct run *r, const int errors[], long count, unsigne
 
 START_TEST(step_with_one_fault_fails_clearly_or_succeeds)
 {
-	struct run r = { .step = _i % step_count, .seed = help_size(1, 0, 0) ? help_seed(steps[_i % step_count].name) : 0 };
+	struct run r = { .step = _i % step_count, .seed = help_size(1, 1, 0) ? help_seed(steps[_i % step_count].name) : 0 };
 	unsigned runs = 0, bad = 0;
 	long counts[ENTRY_COUNT];
 

@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "scene.h"
 #include "store.h"
@@ -36,6 +38,15 @@ void scene_fail(struct scene *s, const char *format, ...)
 void scene_fail_call(struct scene *s, const char *call)
 {
 	scene_fail(s, "%s: %s (%s)", call, strerror(errno), SASLastErrorMessage());
+}
+
+unsigned scene_seed(void)
+{
+	const char *text = getenv("SAS_TEST_SEED");
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return text ? (unsigned)strtoul(text, NULL, 0) : (unsigned)now.tv_sec ^ (unsigned)now.tv_nsec;
 }
 
 int scene_fork(unsigned seconds)

@@ -47,6 +47,8 @@ void scene_fail(struct scene *s, const char *format, ...) __attribute__((noretur
 void scene_fail_call(struct scene *s, const char *call) __attribute__((noreturn));
 /* In a child: 0; in the parent its pid. The child ends with the parent, and after `seconds` at the latest. */
 int scene_fork(unsigned seconds);
+/* SAS_TEST_SEED, or another one in each run. */
+unsigned scene_seed(void);
 /* Wait for it. 0: it ended well; else the scene has a sentence. */
 int scene_wait(struct scene *s, int pid, const char *what);
 
