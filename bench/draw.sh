@@ -73,8 +73,8 @@ sed -nE 's/^  (.*[^ ]) +([0-9.]+) ns +[0-9.]+ times.*/\1\t\2/p' "$results/clock.
 	bars clocks "Clocks" "ns"
 sed -nE 's/^  ([^ ]+( [^ ]+)*) +allocate .*random read +([0-9.]+) ns.*/\1: random read\t\3/p' "$results/huge.txt" |
 	bars huge "Huge pages: random reads in 1 GiB" "ns"
-# It needs C++. Names of 22 characters, then columns of 15: the figure, and how many times ours it is.
+# It needs C++. After the name come pairs: the figure, and how many times ours it is; look-ups are the second one.
 test ! -f "$results/index.txt" ||
 	awk '/: ns an operation/ { sub(/, .*/, ""); set = $0; next } /^[^ ]/ { set = "" }
-	set && /^  [^ ]/ { name = substr($0, 3, 22); sub(/ +$/, "", name); print set ": " name "\t" substr($0, 40, 9) + 0 }' "$results/index.txt" |
+	set && /^  [^ ]/ { name = $1; for (i = 2; $i !~ /^[0-9]/; i++) name = name " " $i; print set ": " name "\t" $(i + 2) }' "$results/index.txt" |
 	bars indexes "Ordered maps: lookups of keys that are there, in random order" "ns"
