@@ -404,6 +404,34 @@ START_TEST(exec_in_other_thread_gives_up_its_place)
 }
 END_TEST
 
+static void *exec_with_lock(void *arg)
+{
+	must(SASLockTake(arg, SasUserLock__WRITE, 0, -1) == 0);
+	return exec_true(arg);
+}
+
+static void exec_in_thread_with_lock(void *arg)
+{
+	pthread_t thread;
+
+	must(allocate(NULL) != NULL);
+	must(pthread_create(&thread, NULL, exec_with_lock, arg) == 0);
+	pthread_join(thread, NULL);
+	must(0);
+}
+
+/* Who waits finds it without being asked to recover. */
+START_TEST(exec_in_other_thread_gives_its_lock_back)
+{
+	void *block = allocate(NULL);
+
+	help_in_child(exec_in_thread_with_lock, block);
+	help_fails(SASLockTake(block, SasUserLock__WRITE, SAS_LOCK_OWNERDEAD, 20000) == -1, EOWNERDEAD);
+	ck_assert_int_eq(SASLockGive(block), 0);
+	ck_assert_uint_eq(help_info(region).threads, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("thread");
@@ -426,5 +454,6 @@ int main(void)
 	tcase_add_test(c, threads_allocate_and_free_at_once);
 	tcase_add_test(c, exec_gives_up_all_places);
 	tcase_add_test(c, exec_in_other_thread_gives_up_its_place);
+	help_add_death(c, exec_in_other_thread_gives_its_lock_back);
 	return help_main(suite);
 }
