@@ -382,6 +382,31 @@ START_TEST(seek_of_a_string_that_no_tree_has_room_for_is_refused)
 }
 END_TEST
 
+/* The key it stands on has gone, and is none of those above it when it goes back. */
+START_TEST(count_leaves_out_a_removed_key)
+{
+	SASIndexEnum_t e = start();
+	SASIndexKey_t k = number(20);
+
+	for (unsigned n = 10; n <= 40; n += 10) {
+		SASIndexKey_t at = number(n);
+
+		ck_assert_int_eq(SASIndexPut(idx, &at, value_of(n)), 1);
+	}
+	gives(SASIndexEnumNext(e), value_of(10), 0);
+	gives(SASIndexEnumNext(e), value_of(20), 0);
+	gives(SASIndexRemove(idx, &k), value_of(20), 0);
+	ck_assert_int_eq(SASIndexEnumCount(e), 2);
+	gives(SASIndexEnumPrevious(e), value_of(10), 0);
+	ck_assert_int_eq(SASIndexEnumCount(e), 2);
+	gives(SASIndexEnumNext(e), value_of(30), 0);
+	ck_assert_int_eq(SASIndexEnumCount(e), 1);
+	gives(SASIndexEnumPrevious(e), value_of(10), 0);
+	ck_assert_int_eq(SASIndexEnumCount(e), 2);
+	SASIndexEnumDestroy(e);
+}
+END_TEST
+
 /* --- a model: numbers below MODEL, and a place between them */
 
 #define MODEL 300U
@@ -467,6 +492,7 @@ int main(void)
 	tcase_add_test(c, loop_on_has_more_meets_each_key_once_in_order);
 	tcase_add_test(c, nolock_calls_go_the_same_way);
 	tcase_add_test(c, null_values_are_met);
+	tcase_add_test(c, count_leaves_out_a_removed_key);
 	tcase_add_test(c, seek_stands_before_or_behind_the_key);
 	tcase_add_test(c, start_at_gives_first_at_or_above);
 	tcase_add_test(c, count_is_what_is_above);

@@ -35,6 +35,7 @@ struct sph_enum {
 	uint64_t looked_changes;
 	int counted;                    /* so was `left` how many there are above */
 	uint64_t counted_changes;
+	uint64_t met_changes;           /* ON: it was in the tree then */
 	long left;
 };
 
@@ -171,11 +172,13 @@ static int ahead_holds(const struct sph_enum *e)
 int sph_enum_step(struct sph_enum *e, int up, int plain, uint64_t *value)
 {
 	struct sph_key key;
+	uint64_t changes;
 	int error = 0, on;
 
 	if (!e)
 		return refuse_null();
 	on = e->stand == ON;
+	changes = sph_tree_changes(e->tree);
 	if (up && ahead_holds(e)) {
 		key = key_of(&e->ahead);
 		*value = e->ahead.value;
@@ -190,8 +193,11 @@ int sph_enum_step(struct sph_enum *e, int up, int plain, uint64_t *value)
 	e->heading = up ? 1 : -1;
 	if (up)
 		e->left--;
-	else if (on)
+	else if (on && e->met_changes == e->counted_changes)
 		e->left++;
+	else if (on)
+		e->counted = 0;         /* it may have gone before the others were counted */
+	e->met_changes = changes;
 	return 0;
 }
 
