@@ -76,5 +76,5 @@ sed -nE 's/^  ([^ ]+( [^ ]+)*) +allocate .*random read +([0-9.]+) ns.*/\1: rando
 # It needs C++. After the name come pairs: the figure, and how many times ours it is; look-ups are the second one.
 test ! -f "$results/index.txt" ||
 	awk '/: ns an operation/ { sub(/, .*/, ""); set = $0; next } /^[^ ]/ { set = "" }
-	set && /^  [^ ]/ { name = $1; for (i = 2; $i !~ /^[0-9]/; i++) name = name " " $i; print set ": " name "\t" $(i + 2) }' "$results/index.txt" |
+	set && /^  [^ ]/ { name = $1; for (i = 2; i < NF && $i !~ /^[0-9]/; i++) name = name " " $i; print set ": " name "\t" $(i + 2) }' "$results/index.txt" |
 	bars indexes "Ordered maps: lookups of keys that are there, in random order" "ns"

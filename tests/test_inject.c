@@ -251,7 +251,7 @@ static void count_calls(int step, sas_durability_t durability, long counts[ENTRY
 }
 
 /* Each call with each error, once and from there on. The normal size takes the first call of each, and of the others one in so many;
- * the smallest one in so many of all, others in each run. */
+ * the smallest one in so many of all. Others in each run. */
 static int is_chosen(const struct run *r, int kind, int kinds)
 {
 	long turn = r->index + kind + r->step + (long)(r->seed % 1000), one_in = help_size(10, r->durability ? 6 : 2, 0) * kinds;
