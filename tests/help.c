@@ -84,13 +84,6 @@ int help_instrumented(void)
 	return HELP_SANITIZED || help_valgrind() || help_emulated();
 }
 
-void *help_map(void *block, size_t size)
-{
-	if (block && help_valgrind())
-		SASMapAhead(block, size);
-	return block;
-}
-
 /* --- stores */
 
 char *help_store(void)
@@ -140,7 +133,6 @@ void help_works(const char *store)
 	large = SASRegionBlockAlloc(region, 2 * HELP_SEGMENT);
 	ck_assert_msg(large != NULL, "alloc of a large block: %s", SASLastErrorMessage());
 	memset(small, 0x5a, 4096);
-	help_map(large, 2 * HELP_SEGMENT);
 	memset(large, 0x5a, 2 * HELP_SEGMENT);
 	help_clean(store);
 	ck_assert_msg(SASBlockFree(large, 2 * HELP_SEGMENT) == 0, "free: %s", SASLastErrorMessage());

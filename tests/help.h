@@ -49,10 +49,7 @@ int help_marks_deaths(void);
 #define help_add_death(c, test) do { if (help_marks_deaths()) tcase_add_test(c, test); } while (0)
 /* For tests that run themselves as a program again, or ask the kernel for what the emulator does not pass on. */
 #define help_add_native(c, test) do { if (!help_emulated()) tcase_add_test(c, test); } while (0)
-/* Memcheck takes the first touch of a lazily mapped segment for a fault of the program. */
 int help_valgrind(void);
-/* There, map these bytes; gives block. */
-void *help_map(void *block, size_t size);
 
 /* --- stores */
 

@@ -168,8 +168,6 @@ static void do_join_lazily(struct life *l)
 
 static void do_touch(struct life *l)
 {
-	if (help_valgrind())
-		return;
 	touching = 1;
 	if (sigsetjmp(untouched, 1) == 0)
 		store_byte(l->half, 1);
@@ -389,7 +387,7 @@ static void do_find(struct life *l)
 
 static void do_sync_range(struct life *l)
 {
-	memset(help_map(l->half, 8192), 1, 8192);
+	memset(l->half, 1, 8192);
 	l->failed = SASSyncRange(l->half, 8192) != 0;
 }
 

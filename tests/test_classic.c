@@ -314,7 +314,7 @@ START_TEST(finder_and_pointers_persist_across_processes)
 	help_classic(store);
 	ck_assert_int_eq(SASJoinRegion(), 0);
 	first = SASBlockAlloc(4096);
-	second = help_map(SASBlockAlloc(2 * HELP_SEGMENT), 2 * HELP_SEGMENT);
+	second = SASBlockAlloc(2 * HELP_SEGMENT);
 	*first = (struct list){ second, 1 };
 	*second = (struct list){ first, 2 };
 	setSASFinder(first);

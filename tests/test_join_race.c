@@ -195,7 +195,6 @@ static void work(void *arg)
 			sizes[b] = 4096UL << help_below(&seed, b ? 8 : 10);
 			blocks[b] = SASRegionBlockAlloc(region, sizes[b]);
 			help_succeeds(blocks[b] != NULL);
-			help_map(blocks[b], sizes[b]);
 			memset(blocks[b], number + 1, 64);
 		}
 		for (int b = 0; b < 8; b++) {

@@ -22,7 +22,7 @@
 /* A block with free ranges from byte 64 on, of a type of the program's own. */
 static SASBlockHeader *own_block(size_t size)
 {
-	unsigned char *block = help_map(take(size), size);
+	unsigned char *block = take(size);
 
 	initSOMSASBlock((SASBlockHeader *)(void *)block, SAS_USERDEFINED_GROUP | 0x4200, (long)size, block + 64);
 	return (SASBlockHeader *)(void *)block;

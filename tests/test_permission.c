@@ -377,7 +377,7 @@ static void fill_mounted(const char *store)
 	char *block = SASRegionBlockAlloc(region, HELP_SEGMENT);
 
 	help_succeeds(block != NULL);
-	strcpy(help_map(block, HELP_SEGMENT), "to be read");
+	strcpy(block, "to be read");
 	SASRegionSetFinder(region, block);
 	help_leave(region);
 }
@@ -391,7 +391,7 @@ static void check_read_only(const char *store)
 	help_fails(try_join(store, SAS_JOIN_CREATE, 0) == NULL, EROFS, store);
 	region = try_join(store, SAS_JOIN_READONLY, 0);
 	help_succeeds(region != NULL);
-	ck_assert_str_eq(help_map(SASRegionFinder(region), 1), "to be read");
+	ck_assert_str_eq(SASRegionFinder(region), "to be read");
 	help_fails(SASRegionBlockAlloc(region, 4096) == NULL, EROFS);
 	help_leave(region);
 	help_fails(SASRegionRemovePath(store, 1) == -1, EROFS);
@@ -456,7 +456,7 @@ static int fill(SASRegion_t region, void **blocks, int room, size_t size)
 	int count = 0;
 
 	while (count < room && (blocks[count] = SASRegionBlockAlloc(region, size)) != NULL)
-		memset(help_map(blocks[count++], size), 0x77, size);
+		memset(blocks[count++], 0x77, size);
 	ck_assert_int_lt(count, room);
 	return count;
 }
@@ -484,7 +484,7 @@ START_TEST(full_disk_gives_enospc_and_harms_nothing)
 		help_succeeds(SASBlockFree(blocks[count / 2], sizes[i]) == 0);
 		again = SASRegionBlockAlloc(region, sizes[i]);
 		help_succeeds(again != NULL);
-		memset(help_map(again, sizes[i]), 0x77, sizes[i]);
+		memset(again, 0x77, sizes[i]);
 		blocks[count / 2] = again;
 		for (int n = 0; n < count; n++)
 			help_succeeds(SASBlockFree(blocks[n], sizes[i]) == 0);
@@ -512,7 +512,7 @@ START_TEST(space_of_small_blocks_serves_large_ones)
 		help_succeeds(SASBlockFree(blocks[n], 4096) == 0);
 	large = SASRegionBlockAlloc(region, 4 * HELP_SEGMENT);
 	help_succeeds(large != NULL);
-	memset(help_map(large, 4 * HELP_SEGMENT), 0x77, 4 * HELP_SEGMENT);
+	memset(large, 0x77, 4 * HELP_SEGMENT);
 	help_succeeds(SASBlockFree(large, 4 * HELP_SEGMENT) == 0);
 	help_leave(region);
 	help_works(store);

@@ -292,7 +292,6 @@ static void board_begin(void)
 	ck_assert_int_eq(SASSimpleStackDestroy(stack), 0);
 	stack = SASSimpleStackCreate(2 * MIB);
 	help_succeeds(stack != NULL);
-	help_map(stack, 2 * MIB);
 	memset(inside(HEADER), 0, 2 * MIB - HEADER);
 	SASCleanUp();
 	region = NULL;
